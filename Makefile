@@ -1,0 +1,33 @@
+# pg_tenancy: two modules, one tree.  "make demo" plays the story, "make check" runs every test; both install what is
+# missing.  The modules build by PGXS in pg_extension/ and mongo_bridge/.
+
+PG_CONFIG ?= pg_config
+export PG_CONFIG
+
+MODULES_DIRS = pg_extension mongo_bridge
+
+all install uninstall clean:
+	@for dir in $(MODULES_DIRS); do $(MAKE) --no-print-directory -C $$dir $@ || exit 1; done
+
+# Everything below needs servers of its own: the scripts under test/support bring and start them.
+demo:
+	@demo/demo.sh
+
+demo-clean:
+	@demo/demo.sh --clean
+
+check:
+	@test/support/check.sh
+
+# The pg_regress suite alone, against a running server with both extensions installed.
+installcheck:
+	@test/support/check.sh regress
+
+bench:
+	@test/bench/bench.sh
+
+# The lines that the working tree changes, not the files.
+format:
+	@git diff -U0 --no-color HEAD -- '*.cpp' '*.h' | clang-format-diff -p1 -i
+
+.PHONY: all install uninstall clean demo demo-clean check installcheck bench format

@@ -1,0 +1,69 @@
+/*
+ * client.h — one connection to a MongoDB deployment.
+ *
+ * A Client wraps libmongoc's single-threaded client: no thread is ever made.  It owns the wait: its sockets are our own
+ * stream (socket_stream.h), which looks at an interrupt flag while it waits, so that a cancel or a shutdown returns at
+ * once, whatever the server does.  After an interrupt or a network error the Client is broken() and must be replaced.
+ */
+#ifdef POSTGRES_H
+#error "client/ is pure: include it before the server's headers"
+#endif
+#ifndef PG_TENANCY_CLIENT_CLIENT_H
+#define PG_TENANCY_CLIENT_CLIENT_H
+
+#include <mongoc/mongoc.h>
+
+#include "../bson/document.h"
+#include "error.h"
+
+namespace bridge
+{
+
+/* Plain data: the strings belong to the caller and are read during construction only.  Null means not given. */
+struct ConnectionOptions
+{
+	const char *hosts;		 /* "host[:port][,host[:port]…]", or an absolute path of a Unix socket */
+	const char *replica_set;
+	const char *user;
+	const char *password;
+	const char *auth_source;	/* default: admin; $external for X.509 */
+	const char *auth_mechanism; /* SCRAM-SHA-256 or MONGODB-X509 */
+	bool tls;
+	const char *tls_ca_file;
+	const char *tls_certificate_file; /* PEM file with client certificate and key */
+	const char *application_name;
+	const char *read_preference; /* primary (default), primaryPreferred, secondary, secondaryPreferred, nearest */
+	int connect_timeout_ms;			 /* of one server */
+	int server_selection_timeout_ms; /* of finding a suitable server */
+	int socket_timeout_ms;			 /* of one reply */
+};
+
+/* True if the process should stop waiting.  It is called in a wait: it may read flags and nothing else. */
+using Interrupted = bool (*)() noexcept;
+
+class Client
+{
+public:
+	Client(const ConnectionOptions &options, Interrupted interrupted);
+	~Client();
+	Client(const Client &) = delete;
+	Client &operator=(const Client &) = delete;
+
+	/* Runs one command on the primary (or by read preference, if "read") and returns the whole reply. */
+	Document command(const char *database, const bson_t *command, bool read = false);
+
+	/* The deployment's identity: the replica set's id (hex), or "" for a standalone server. */
+	std::string deployment_id();
+
+	bool broken() const noexcept { return broken_; }
+	void mark_broken() noexcept { broken_ = true; }
+	mongoc_client_t *handle() noexcept { return client_; }
+
+private:
+	mongoc_client_t *client_ = nullptr;
+	bool broken_ = false;
+};
+
+} // namespace bridge
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * option.h — the options of servers, user mappings, foreign tables and their columns: the one place that knows them.
+ *
+ *   server         hosts, replica_set, credentials, tls, read_preference, connect_timeout, server_selection_timeout,
+ *                  socket_timeout (milliseconds), application_name
+ *   user mapping   credentials
+ *   foreign table  database, collection, tenant_field, batch_size
+ *   column         path, document ('true': the whole document)
+ *
+ * Everything here is red.
+ */
+#ifndef PG_TENANCY_FDW_OPTION_H
+#define PG_TENANCY_FDW_OPTION_H
+
+#ifndef POSTGRES_H
+#include "../client/client.h"
+#include "../guard.h"
+#endif
+
+namespace bridge
+{
+
+/* A foreign table's options; strings live in the current memory context. */
+struct TableOptions
+{
+	const char *database;
+	const char *collection;
+	const char *tenant_field; /* null: the table is not bound to a tenant */
+	int batch_size;
+};
+
+/* A column's options. */
+struct ColumnOptions
+{
+	const char *path; /* the option, else the column's name */
+	bool document;	  /* the column holds the whole document */
+};
+
+TableOptions table_options(Oid foreign_table);
+ColumnOptions column_options(Oid foreign_table, AttrNumber attribute);
+
+/*
+ * The options of a server as a user sees them: the mapping's credentials before the server's.  A user without a mapping
+ * gets the server's own credentials.  Secrets are read from tenancy_mongo.credentials_file, never from the catalogue.
+ */
+ConnectionOptions server_options(Oid server, Oid user);
+
+} // namespace bridge
+
+#endif

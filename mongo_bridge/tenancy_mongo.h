@@ -1,0 +1,19 @@
+/*
+ * tenancy_mongo.h — what the parts of tenancy_mongo.so share beside their own headers.
+ */
+#ifndef PG_TENANCY_TENANCY_MONGO_H
+#define PG_TENANCY_TENANCY_MONGO_H
+
+#include "pg.h"
+
+namespace bridge
+{
+
+extern char *credentials_file;
+
+/* bgworker/supervisor.cpp: the mirror's settings. */
+void mirror_init();
+
+} // namespace bridge
+
+#endif

@@ -1,0 +1,123 @@
+/*
+ * pg.h — the prelude: every server header that the project uses, and every difference between server versions.
+ *
+ * It is the only file that includes the server's headers or asks for PG_VERSION_NUM.  The server's headers are C;
+ * they come inside extern "C", and nothing else may.  C++ and driver headers are included first, this file last:
+ * port.h renames snprintf and its kin.
+ */
+#ifndef PG_TENANCY_PG_H
+#define PG_TENANCY_PG_H
+
+extern "C"
+{
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/parallel.h"
+#include "access/reloptions.h"
+#include "access/relation.h"
+#include "access/skey.h"
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/index.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_foreign_table.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "catalog/pg_user_mapping.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "commands/explain.h"
+#include "commands/extension.h"
+#include "commands/tablecmds.h"
+#include "commands/vacuum.h"
+#include "executor/executor.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "foreign/fdwapi.h"
+#include "foreign/foreign.h"
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "libpq/pqsignal.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/planmain.h"
+#include "optimizer/restrictinfo.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "storage/lwlock.h"
+#include "storage/pmsignal.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+#include "storage/shmem.h"
+#include "storage/spin.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/catcache.h"
+#include "utils/date.h"
+#include "utils/datetime.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+#include "utils/ps_status.h"
+#include "utils/rel.h"
+#include "utils/selfuncs.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+#include "utils/wait_event.h"
+}
+
+#if PG_VERSION_NUM < 150000
+#error "pg_tenancy needs PostgreSQL 15 or newer"
+#endif
+
+/* The check hooks' extra data: the server frees it, with free() up to 15 and with guc_free() since 16. */
+#if PG_VERSION_NUM >= 160000
+#define tenancy_guc_malloc(elevel, size) guc_malloc(elevel, size)
+#else
+#define tenancy_guc_malloc(elevel, size) malloc(size)
+#endif
+
+/* 17 moved the local transaction id. */
+#if PG_VERSION_NUM >= 170000
+#define tenancy_my_lxid() (MyProc->vxid.lxid)
+#else
+#define tenancy_my_lxid() (MyProc->lxid)
+#endif
+
+#endif

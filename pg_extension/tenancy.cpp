@@ -1,0 +1,48 @@
+/*
+ * tenancy.cpp — the table of contents of tenancy.so.
+ *
+ *   tenant_context.cpp    the setting that names the tenant in force, and who may write it
+ *   tenant_name.cpp       tenant identifiers, and the schema and role names that follow from them
+ *   tenant_registry.cpp   what the context asks of the registry: does this tenant exist, is it active
+ *   tenant_schema.cpp     the schema of one tenant's system: made, never adopted
+ *   rls_policy.cpp        protect() and the text that it runs
+ *   system_catalog.cpp    versions of systems: parsing and order
+ *   system_install.cpp    running a system's script in a tenant's schema as the owner role
+ *   database_command.cpp  commands that need a database to themselves
+ *   launcher.cpp          the one static background worker (in ../bgworker)
+ *
+ * The lifecycle of a tenant is SQL (tenant_lifecycle.sql), because it is transactions over rows.
+ */
+#include "tenancy.h"
+
+extern "C"
+{
+PG_MODULE_MAGIC;
+
+PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	/*
+	 * A context that is defined only when the first function of the library is called can be forged before: the server
+	 * keeps a setting that nobody has defined for whoever writes it.
+	 */
+	if (!process_shared_preload_libraries_in_progress)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("tenancy must be loaded when the server starts"),
+				 errdetail("A tenant context that is defined later could be forged before."),
+				 errhint("Add this line to postgresql.conf and restart the server: "
+						 "shared_preload_libraries = 'tenancy'")));
+
+	static TenancyApi api = {TENANCY_API_VERSION, tenancy::current_tenant, tenancy::launcher_wake};
+	*find_rendezvous_variable(TENANCY_API_RENDEZVOUS) = &api;
+
+	tenancy::tenant_context_init();
+	tenancy::database_command_init();
+	tenancy::launcher_init();
+
+	MarkGUCPrefixReserved("tenancy");
+}
+}

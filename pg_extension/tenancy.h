@@ -1,0 +1,33 @@
+/*
+ * tenancy.h — what the features of tenancy.so offer each other.
+ */
+#ifndef PG_TENANCY_TENANCY_H
+#define PG_TENANCY_TENANCY_H
+
+#include "pg.h"
+#include "tenancy_api.h"
+
+namespace tenancy
+{
+
+/* Each feature's part of _PG_init, in the order in which tenancy.cpp calls them. */
+void tenant_context_init();
+void database_command_init();
+void launcher_init();
+
+/* tenant_context.cpp: the tenant in force, or null. */
+const char *current_tenant();
+
+/* launcher.cpp */
+void launcher_wake();
+
+/*
+ * launcher.cpp: stops every worker of ours in a database and keeps new ones out until the end of the transaction (or of
+ * the command, if it fails); for commands that need the database to themselves.
+ */
+void launcher_release_database(Oid database);
+void launcher_reclaim_database(Oid database);
+
+} // namespace tenancy
+
+#endif
