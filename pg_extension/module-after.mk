@@ -2,4 +2,4 @@
 override CXXFLAGS := $(filter-out -fexcess-precision=standard,$(CXXFLAGS))
 override CFLAGS := $(filter-out -Wmissing-variable-declarations,$(CFLAGS))
 
-$(OBJS): $(HEADERS_USED)
+$(OBJS): $(DEPENDENCY_HEADERS)

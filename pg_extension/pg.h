@@ -33,6 +33,7 @@ extern "C"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_foreign_table.h"
 #include "catalog/pg_namespace.h"
@@ -111,6 +112,28 @@ extern "C"
 #define tenancy_guc_malloc(elevel, size) guc_malloc(elevel, size)
 #else
 #define tenancy_guc_malloc(elevel, size) malloc(size)
+#endif
+
+/* 16 gave the catalogues one function each for ownership and privileges. */
+#if PG_VERSION_NUM >= 160000
+#define tenancy_object_ownercheck(classid, objectid, role) object_ownercheck(classid, objectid, role)
+#define tenancy_database_aclcheck(database, role, mode)                                            \
+	object_aclcheck(DatabaseRelationId, database, role, mode)
+#else
+static inline bool
+tenancy_object_ownercheck(Oid classid, Oid objectid, Oid role)
+{
+	return classid == DatabaseRelationId ? pg_database_ownercheck(objectid, role)
+										 : pg_extension_ownercheck(objectid, role);
+}
+#define tenancy_database_aclcheck(database, role, mode) pg_database_aclcheck(database, role, mode)
+#endif
+
+/* What an interrupted DROP DATABASE leaves; known since the minor releases of August 2023. */
+#ifdef DATCONNLIMIT_INVALID_DB
+#define tenancy_database_is_invalid(form) ((form)->datconnlimit == DATCONNLIMIT_INVALID_DB)
+#else
+#define tenancy_database_is_invalid(form) false
 #endif
 
 /* 17 moved the local transaction id. */

@@ -36,7 +36,10 @@ _PG_init(void)
 				 errhint("Add this line to postgresql.conf and restart the server: "
 						 "shared_preload_libraries = 'tenancy'")));
 
-	static TenancyApi api = {TENANCY_API_VERSION, tenancy::current_tenant, tenancy::launcher_wake};
+	static TenancyApi api = {
+		TENANCY_API_VERSION,	 tenancy::current_tenant,	 tenancy::launcher_wake,
+		tenancy::worker_enter,	 tenancy::supervisor_report, tenancy::mirror_generation,
+	};
 	*find_rendezvous_variable(TENANCY_API_RENDEZVOUS) = &api;
 
 	tenancy::tenant_context_init();

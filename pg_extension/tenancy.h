@@ -18,15 +18,17 @@ void launcher_init();
 /* tenant_context.cpp: the tenant in force, or null. */
 const char *current_tenant();
 
-/* launcher.cpp */
+/* launcher.cpp: what it offers to tenancy_mongo.so; tenancy_api.h describes them. */
 void launcher_wake();
+bool worker_enter(Oid database, TenancyWorkerKind kind);
+void supervisor_report(bool has_work);
+uint64 mirror_generation();
 
 /*
- * launcher.cpp: stops every worker of ours in a database and keeps new ones out until the end of the transaction (or of
- * the command, if it fails); for commands that need the database to themselves.
+ * launcher.cpp: ends every worker of ours in a database and keeps new ones out until the transaction is over; for
+ * commands that need the database to themselves.
  */
-void launcher_release_database(Oid database);
-void launcher_reclaim_database(Oid database);
+void launcher_hold_database(Oid database);
 
 } // namespace tenancy
 

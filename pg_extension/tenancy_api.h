@@ -9,6 +9,12 @@
 
 #include "pg.h"
 
+enum TenancyWorkerKind
+{
+	TENANCY_SUPERVISOR, /* one a database */
+	TENANCY_WORKER
+};
+
 struct TenancyApi
 {
 	int version; /* TENANCY_API_VERSION of the library that filled it */
@@ -16,8 +22,22 @@ struct TenancyApi
 	/* The tenant in force, or null.  The string is valid until the setting changes. */
 	const char *(*current_tenant)(void);
 
-	/* Wakes the launcher: a database gained or lost a mirror. */
+	/*
+	 * At commit, wakes the launcher and this database's workers: a mirror was made, changed or removed.
+	 */
 	void (*wake_launcher)(void);
+
+	/*
+	 * A worker enters itself before it connects to its database.  False: somebody needs the database without us, or
+	 * has a supervisor already; the worker exits.
+	 */
+	bool (*worker_enter)(Oid database, enum TenancyWorkerKind kind);
+
+	/* A supervisor tells the launcher whether its database has anything to mirror. */
+	void (*supervisor_report)(bool has_work);
+
+	/* Grows whenever a mirror changes: a worker that sees another number reads the catalogue again. */
+	uint64 (*mirror_generation)(void);
 };
 
 #define TENANCY_API_VERSION 1
