@@ -1,9 +1,5 @@
 /*
- * error.h — what the pure layers throw.
- *
- * An Error carries what a PostgreSQL message needs (SQLSTATE, primary message, detail, hint), written by the rules of
- * PostgreSQL's message style: the message is lower case and without a full stop, the driver's or the server's own words
- * are the detail.  It never carries a secret: nobody may put a password or a URI with one into it.
+ * error.h — what the driver and the server report, as an Error.
  */
 #ifdef POSTGRES_H
 #error "client/ is pure: include it before the server's headers"
@@ -11,48 +7,14 @@
 #ifndef PG_TENANCY_CLIENT_ERROR_H
 #define PG_TENANCY_CLIENT_ERROR_H
 
-#include <exception>
 #include <string>
 
 #include <bson/bson.h>
 
+#include "../bson/error.h"
+
 namespace bridge
 {
-
-/* The SQLSTATEs that the pure layers know by name. */
-namespace sqlstate
-{
-inline constexpr char unable_to_connect[] = "08001";         /* sqlclient_unable_to_establish_sqlconnection */
-inline constexpr char connection_failure[] = "08006";        /* connection_failure */
-inline constexpr char invalid_authorization[] = "28000";     /* invalid_authorization_specification */
-inline constexpr char insufficient_privilege[] = "42501";
-inline constexpr char check_violation[] = "23514";           /* a validator refused the document */
-inline constexpr char unique_violation[] = "23505";
-inline constexpr char query_canceled[] = "57014";
-inline constexpr char out_of_memory[] = "53200";
-inline constexpr char program_limit_exceeded[] = "54000";
-inline constexpr char invalid_parameter_value[] = "22023";
-inline constexpr char invalid_json_text[] = "22P02";         /* invalid_text_representation */
-inline constexpr char config_file_error[] = "F0000";
-inline constexpr char undefined_object[] = "42704";
-inline constexpr char fdw_error[] = "HV000";
-inline constexpr char internal_error[] = "XX000";
-} // namespace sqlstate
-
-class Error : public std::exception
-{
-public:
-	Error(const char *state, std::string message, std::string detail = {}, std::string hint = {},
-		  int server_code = 0);
-
-	const char *what() const noexcept override { return message.c_str(); }
-
-	char state[6];
-	std::string message;
-	std::string detail;
-	std::string hint;
-	int server_code; /* MongoDB's code, 0 where it did not come from a server's reply */
-};
 
 /*
  * Throws what the driver reported: network and authentication failures, and replies with "ok": 0 or a write error.
@@ -60,6 +22,15 @@ public:
  */
 [[noreturn]] void throw_driver_error(const bson_error_t &error, const bson_t *reply,
 									 const std::string &what);
+
+/*
+ * Throws if a reply that says "ok": 1 holds a write error or a write concern error all the same: the driver does not
+ * look into the replies of plain commands.
+ */
+void check_write_errors(const bson_t *reply, const std::string &what);
+
+/* True if the connection is of no more use after this error. */
+bool is_connection_error(const bson_error_t &error) noexcept;
 
 } // namespace bridge
 
