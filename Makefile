@@ -19,9 +19,9 @@ demo-clean:
 check:
 	@test/support/check.sh
 
-# The pg_regress suite alone, against a running server with both extensions installed.
+# The pg_regress suite alone, against a running server (PGHOST, PGPORT) with both extensions installed.
 installcheck:
-	@test/support/check.sh regress
+	@test/support/check.sh installcheck
 
 bench:
 	@test/bench/bench.sh

