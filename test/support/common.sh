@@ -138,7 +138,7 @@ build_into()
 {
 	local tree=$1 pg_config built_for=$top/build/built_for
 	shift
-	pg_config=$("$top/test/support/private_install.sh" "$tree")
+	pg_config=$("$top/test/support/private_install.sh" "$tree") || return
 
 	# Objects do not depend on the server's headers: another server starts anew.
 	mkdir -p "$top/build"
@@ -147,8 +147,8 @@ build_into()
 		"$pg_config" --version > "$built_for"
 	fi
 
-	make -s -C "$top/test/support" "$@" >&2
-	make -s -C "$top" -j "$(nproc)" PG_CONFIG="$pg_config" "$@" all >&2
-	make -s -C "$top" PG_CONFIG="$pg_config" "$@" install > /dev/null
-	say "$pg_config"
+	make -s -C "$top/test/support" "$@" >&2 &&
+		make -s -C "$top" -j "$(nproc)" PG_CONFIG="$pg_config" "$@" all >&2 &&
+		make -s -C "$top" PG_CONFIG="$pg_config" "$@" install > /dev/null &&
+		say "$pg_config"
 }
