@@ -1,0 +1,4 @@
+BEGIN;
+SELECT tenancy.set_tenant('tenant-003');
+\echo SQLSTATE :SQLSTATE
+ROLLBACK;

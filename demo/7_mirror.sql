@@ -1,0 +1,1 @@
+SELECT * FROM tenancy_mongo.stat_mirror;

@@ -1,0 +1,254 @@
+#!/usr/bin/env bash
+# demo.sh — the story of pg_tenancy on real servers: "make demo", and "make demo-clean" to end it.
+#
+#     usage: demo.sh [--clean]
+#
+# Installs what is missing, builds, starts a private PostgreSQL and a private one-node replica set under .work/demo, and
+# plays the files 1_… to 7_… of this directory, printing what is typed and what comes back.  The servers run on
+# afterwards, to be tried.  Each step is checked: a demo that does not show what it says exits with an error.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../test/support/common.sh"
+
+demo=$work/demo
+tree=$demo/pg
+shown=$demo/shown
+
+main()
+{
+	if [ "${1:-}" = --clean ]; then
+		clean
+		say "The demo's servers are stopped and .work/demo is removed."
+		return
+	fi
+	"$top/test/support/install_dependencies.sh" demo
+	reach_checkout demo/demo.sh "$@"
+	if [ -d "$demo" ]; then
+		say "A demo was here before: starting afresh."
+		clean
+	fi
+	prepare
+	start_mongo
+	start_postgres
+	play
+	explain
+}
+
+#
+# Servers
+#
+
+prepare()
+{
+	local pg_config
+
+	server_directory "$demo"
+	step "Building pg_tenancy, and installing it into a private PostgreSQL"
+	pg_config=$(build_into "$tree")
+	bindir=$("$pg_config" --bindir)
+	mongod=$(find_mongod)
+	pg_port=$(free_port 54320)
+	mongo_host=127.0.0.1:$(free_port 27117)
+	socket=$demo/socket
+	# The name of a socket has 107 bytes at most.
+	[ ${#socket} -lt 80 ] || socket=$(as_server mktemp -d /tmp/pg_tenancy_demo.XXXXXX)
+	server_directory "$socket"
+	chmod 700 "$socket"
+	printf '%s\n' "bindir=$bindir" "mongod=$mongod" "socket=$socket" > "$demo/servers"
+}
+
+start_mongo()
+{
+	local data=$demo/mongo
+
+	step "Starting a private MongoDB: replica set rs0 on $mongo_host"
+	server_directory "$data"
+	head -c 48 /dev/urandom | base64 | as_server sh -c "umask 077; cat > '$data/key'"
+	as_server "$mongod" --fork --dbpath "$data" --logpath "$data/log" --bind_ip 127.0.0.1 --port "${mongo_host##*:}" \
+		--replSet rs0 --auth --keyFile "$data/key" --wiredTigerCacheSizeGB 0.5 --nounixsocket > "$data/start.log" ||
+		fail "mongod did not start; see $data/log"
+
+	# The first user may be made from localhost by anybody; after it, only by itself.
+	password=$(head -c 18 /dev/urandom | base64 | tr -d '+/=')
+	wait_until 30 "mongod answers" mongo admin '{"ping": 1}'
+	mongo admin "{\"replSetInitiate\": {\"_id\": \"rs0\", \"members\": [{\"_id\": 0, \"host\": \"$mongo_host\"}]}}" > "$data/start.log"
+	wait_until 60 "the replica set has a primary" mongo_is_primary
+	mongo admin "{\"createUser\": \"platform\", \"pwd\": \"$password\", \"roles\": [\"root\"]}" >> "$data/start.log"
+	export MONGO_USER=platform MONGO_PASSWORD=$password
+
+	printf '[platform]\nuser = platform\npassword = %s\n' "$password" |
+		as_server sh -c "umask 077; cat > '$demo/credentials.conf'"
+}
+
+# usage: mongo database command
+mongo()
+{
+	printf '%s\t%s\n' "$1" "$2" | "$top/build/mongo_command" "$mongo_host"
+}
+
+mongo_is_primary()
+{
+	mongo admin '{"hello": 1}' | grep -q '"isWritablePrimary" : true'
+}
+
+start_postgres()
+{
+	local data=$demo/postgres
+
+	step "Starting a private PostgreSQL on port $pg_port, its socket in $socket"
+	as_server "$bindir/initdb" --pgdata="$data" --username=postgres --auth=trust --encoding=UTF8 --locale=C.UTF-8 > "$demo/initdb.log"
+	as_server tee -a "$data/postgresql.conf" > /dev/null <<-EOF
+		shared_preload_libraries = 'tenancy'
+		tenancy_mongo.credentials_file = '$demo/credentials.conf'
+		port = $pg_port
+		listen_addresses = ''
+		unix_socket_directories = '$socket'
+	EOF
+	as_server "$bindir/pg_ctl" --pgdata="$data" --log="$demo/postgres.log" --wait start > /dev/null ||
+		fail "PostgreSQL did not start; see $demo/postgres.log"
+	psql postgres postgres -qc 'CREATE DATABASE platform'
+}
+
+# usage: psql database user argument…
+psql()
+{
+	local database=$1 user=$2
+	shift 2
+	as_server "$bindir/psql" -X --host="$socket" --port="$pg_port" --dbname="$database" --username="$user" "$@"
+}
+
+clean()
+{
+	local bindir mongod socket
+	[ -d "$demo" ] || return 0
+	if [ -f "$demo/servers" ]; then
+		source "$demo/servers"
+		[ ! -f "$demo/postgres/postmaster.pid" ] ||
+			as_server "$bindir/pg_ctl" --pgdata="$demo/postgres" --mode=immediate --wait stop > /dev/null || true
+		[ ! -s "$demo/mongo/mongod.lock" ] ||
+			as_server "$mongod" --shutdown --dbpath "$demo/mongo" > /dev/null || true
+		rm -rf "$socket"
+	fi
+	rm -rf "$demo"
+}
+
+#
+# The story
+#
+
+play()
+{
+	step "1. In PostgreSQL: two extensions, a server, a registry that is mirrored"
+	type_sql postgres 1_install.sql
+	expect 'tenant_registry.*tenants.*create collection' "the stored logic is installed"
+	wait_until 60 "the mirrors are up" query_is "SELECT count(*) > 0 AND bool_and(state = 'streaming') FROM tenancy_mongo.stat_mirror"
+
+	step "2. In MongoDB: four tenant documents with the status \"provisioning\", and their tasks"
+	local start=$EPOCHREALTIME
+	insert tenant_registry tenants tenants.jsonl
+	wait_until 30 "three tenants are active" query_is "SELECT count(*) = 3 FROM tenancy.tenants WHERE status = 'active'"
+	say "All three were active after $(milliseconds_since "$start") ms."
+	insert task_repository tasks tasks.jsonl
+	wait_until 30 "the tasks are mirrored" query_is "SELECT count(*) = 6 FROM tenancy.tasks"
+	wait_until 30 "the fourth has failed" query_is "SELECT error_message IS NOT NULL FROM tenancy.tenants WHERE tenant_id = 'tenant-004'"
+
+	step "3. In PostgreSQL: tenants, their schemas, their policies"
+	type_sql postgres 2_tenants.sql
+	expect 'tenant-003 .* active' "the tenants are active"
+	expect 'tenant_tenant_002_crm' "their schemas are there"
+	expect 'tenant_isolation_policy' "their policies are there"
+	expect 'tenant-004 .*platinum' "the fourth tenant's error is told"
+
+	step "4. The application adds customers"
+	type_sql app 3_customers.sql
+	expect 'INSERT 0 2' "customers are added"
+
+	step "5. MongoDB's rows joined with PostgreSQL's, one tenant's and nobody else's"
+	type_sql app 4_join.sql
+	expect 'task-0001 .*Ada Lovelace.*renewal' "the join answers"
+	expect_not 'task-0004|Grace' "nothing of another tenant is seen"
+	expect_not 'tenant-002 +\| +[1-9]' "nothing of another tenant is counted"
+
+	step "6. What the application cannot do"
+	type_sql app 5_attacks.sql 3
+	expect 'SQLSTATE 42501' "the setting is not the application's to write"
+	expect 'permission denied to set parameter "app.current_tenant_id"' "and it is told so"
+
+	step "7. In MongoDB: tenant-003 is suspended"
+	type_mongo tenant_registry '{"update": "tenants", "updates": [{"q": {"tenant_id": "tenant-003"}, "u": {"$set": {"status": "suspended"}}}]}'
+	wait_until 30 "it is suspended here" query_is "SELECT status = 'suspended' FROM tenancy.tenants WHERE tenant_id = 'tenant-003'"
+	type_sql app 6_suspended.sql 1
+	expect 'SQLSTATE 55000' "a suspended tenant is refused"
+
+	step "8. A document that is not a tenant is refused by MongoDB itself"
+	type_mongo tenant_registry '{"insert": "tenants", "documents": [{"tenant_id": "tenant-005", "status": "perhaps"}]}'
+	expect 'Document failed validation' "the validator works"
+
+	step "9. How the mirrors are"
+	type_sql postgres 7_mirror.sql
+	expect 'streaming' "the mirrors stream"
+}
+
+# usage: type_sql role file [errors]
+# Sends a file to psql and shows both what was typed and what came back, which has as many errors as are meant.
+type_sql()
+{
+	sed "s/@mongo_host@/$mongo_host/" "$top/demo/$2" | psql platform "$1" --echo-all 2>&1 | tee "$shown"
+	[ "$(grep -c '^ERROR: ' "$shown")" -eq "${3:-0}" ] || fail "demo/$2 had other errors than it was to have"
+}
+
+# The same of one MongoDB command; the reply without the replica set's times.
+type_mongo()
+{
+	say "$1> $2"
+	mongo "$1" "$2" 2>&1 | sed 's/, "\$clusterTime.*/ }/' | tee "$shown" || true
+}
+
+# usage: insert database collection file   Of documents, one a line.
+insert()
+{
+	say "$1> db.$2.insertMany(demo/$3):"
+	cut -c 1-150 "$top/demo/$3" | sed 's/$/ …/'
+	mongo "$1" "{\"insert\": \"$2\", \"documents\": [$(paste -sd, "$top/demo/$3")]}" > "$shown"
+	expect_not 'rror' "the documents are inserted"
+}
+
+query_is()
+{
+	[ "$(psql platform postgres -Atc "$1")" = t ]
+}
+
+milliseconds_since()
+{
+	say $(((${EPOCHREALTIME/./} - ${1/./}) / 1000))
+}
+
+expect()
+{
+	grep -qE "$1" "$shown" || fail "the demo does not show that $2"
+}
+
+expect_not()
+{
+	! grep -qE "$1" "$shown" || fail "the demo does not show that $2"
+}
+
+explain()
+{
+	cat <<-EOF
+
+		== Try it yourself
+		psql, as superuser:    $(psql_line postgres)
+		psql, as application:  $(psql_line app)
+		                       BEGIN; SELECT tenancy.set_tenant('tenant-001'); SELECT * FROM tenancy.tasks;
+		MongoDB:               mongodb://$mongo_host/?replicaSet=rs0&authSource=admin, user and password in
+		                       $demo/credentials.conf
+		To end and remove it:  make demo-clean
+	EOF
+}
+
+psql_line()
+{
+	say "$(is_root && printf 'runuser -u postgres -- ')$bindir/psql -h $socket -p $pg_port -U $1 platform"
+}
+
+main "$@"
