@@ -70,7 +70,8 @@ struct Shared
 
 Shared *shared = nullptr;
 WorkerEntry *my_entry = nullptr;
-bool wake_at_commit = false;
+bool wake_launcher_at_commit = false;
+bool wake_workers_at_commit = false;
 bool holding = false;
 
 shmem_request_hook_type previous_shmem_request_hook = nullptr;
@@ -168,17 +169,20 @@ count_workers(Oid database, bool end_them)
 
 /* ---- what transactions say: a mirror changed, a hold is over ---- */
 
-/* Tells the launcher and this database's workers that a mirror came, went or changed. */
+/* Wakes this database's workers, and if a mirror came, went or changed, tells them and the launcher so. */
 void
-announce_change()
+announce(bool mirror_changed)
 {
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	shared->generation++;
-	request_database(MyDatabaseId);
 	for (int i = 0; i < max_worker_processes; i++)
 		if (shared->workers[i].pid != 0 && shared->workers[i].database == MyDatabaseId)
 			SetLatch(shared->workers[i].latch);
-	wake_launcher_process();
+	if (mirror_changed)
+	{
+		shared->generation++;
+		request_database(MyDatabaseId);
+		wake_launcher_process();
+	}
 	LWLockRelease(shared->lock);
 }
 
@@ -203,9 +207,9 @@ transaction_ended(XactEvent event, void *)
 {
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
-	if (wake_at_commit && event != XACT_EVENT_ABORT)
-		announce_change();
-	wake_at_commit = false;
+	if ((wake_launcher_at_commit || wake_workers_at_commit) && event != XACT_EVENT_ABORT)
+		announce(wake_launcher_at_commit);
+	wake_launcher_at_commit = wake_workers_at_commit = false;
 	if (holding)
 		release_holds();
 	holding = false;
@@ -281,7 +285,13 @@ mirror_generation()
 void
 launcher_wake()
 {
-	wake_at_commit = true;
+	wake_launcher_at_commit = true;
+}
+
+void
+workers_wake()
+{
+	wake_workers_at_commit = true;
 }
 
 void

@@ -20,6 +20,7 @@ const char *current_tenant();
 
 /* launcher.cpp: what it offers to tenancy_mongo.so; tenancy_api.h describes them. */
 void launcher_wake();
+void workers_wake();
 bool worker_enter(Oid database, TenancyWorkerKind kind);
 void supervisor_report(bool has_work);
 uint64 mirror_generation();

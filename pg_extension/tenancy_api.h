@@ -27,6 +27,9 @@ struct TenancyApi
 	 */
 	void (*wake_launcher)(void);
 
+	/* At commit, wakes this database's workers: there is something for one of them to do. */
+	void (*wake_workers)(void);
+
 	/*
 	 * A worker enters itself before it connects to its database.  False: somebody needs the database without us, or
 	 * has a supervisor already; the worker exits.
