@@ -11,7 +11,7 @@
 #ifndef PG_TENANCY_CLIENT_CHANGE_STREAM_H
 #define PG_TENANCY_CLIENT_CHANGE_STREAM_H
 
-#include "client.h"
+#include "server_cursor.h"
 
 namespace bridge
 {
@@ -37,49 +37,44 @@ class ChangeStream
 {
 public:
 	/*
-	 * Watches the whole deployment.  "pipeline" is an array document of the stages after $changeStream;
-	 * "full_document" is "updateLookup", "whenAvailable" or "required".  batch_size bounds one getMore.
+	 * Watches the whole deployment.  "pipeline" is an array document of the stages after $changeStream (null: none);
+	 * "full_document" is "updateLookup", "whenAvailable" or "required" (null: none).  batch_size bounds one getMore.
+	 *
+	 * The server may refuse the start: state() tells after construction already.  What the first reply brought is the
+	 * batch of the first next_batch(), and its token that of token().
 	 */
 	ChangeStream(Client &client, const bson_t *pipeline, const char *full_document,
 				 const StreamStart &start, int batch_size);
-	~ChangeStream();
-	ChangeStream(const ChangeStream &) = delete;
-	ChangeStream &operator=(const ChangeStream &) = delete;
 
 	/*
 	 * Receives the next batch, waiting at most max_await_ms for a first event; an empty batch is no error.  After it
 	 * state() tells whether the stream goes on, next_event() walks the batch, and token() is its resume token
 	 * (postBatchResumeToken), which is newer than every event of the batch.
+	 *
+	 * An event is valid until the next call of next_event(), its bytes until the next call of next_batch().
 	 */
 	void next_batch(int max_await_ms);
-	const bson_t *next_event() noexcept;
-	const bson_t *token() const noexcept;
+	const bson_t *next_event();
+	/* The last token that the server sent; null if it never sent one.  It outlives a stream that has ended otherwise. */
+	const bson_t *token() const noexcept { return has_token_ ? token_.get() : nullptr; }
 	StreamState state() const noexcept { return state_; }
 	const char *state_detail() const noexcept { return state_detail_.c_str(); }
 
 	/* The operation time of the last reply: how far the server has come. */
-	uint32_t operation_seconds() const noexcept { return operation_seconds_; }
-	uint32_t operation_increment() const noexcept { return operation_increment_; }
+	uint32_t operation_seconds() const noexcept { return cursor_.operation_time().seconds; }
+	uint32_t operation_increment() const noexcept { return cursor_.operation_time().increment; }
 
 private:
-	void receive(const bson_t *reply, const char *batch_name);
-	bool classify(const Error &error);
+	void received();
+	void ended(const Error &error);
 
-	Client &client_;
-	mongoc_client_session_t *session_ = nullptr;
-	uint32_t server_id_ = 0;
-	int64_t cursor_id_ = 0;
+	ServerCursor cursor_;
 	int batch_size_;
-	bool first_batch_pending_ = false;
-	bson_t reply_;
-	bson_iter_t batch_;
-	bson_t current_;
-	bson_t token_;
-	bool in_batch_ = false;
+	bool first_batch_pending_ = true;
+	bool has_token_ = false;
+	Document token_;
 	StreamState state_ = StreamState::open;
 	std::string state_detail_;
-	uint32_t operation_seconds_ = 0;
-	uint32_t operation_increment_ = 0;
 };
 
 } // namespace bridge

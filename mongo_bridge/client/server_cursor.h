@@ -1,0 +1,94 @@
+/*
+ * server_cursor.h — a cursor on the server: the one mechanism under Cursor and ChangeStream.
+ *
+ * It sends the opening command and each getMore to one server in one session, keeps one reply, and walks the batch where
+ * it lies in that reply.  Its destructor kills what is still open.
+ */
+#ifdef POSTGRES_H
+#error "client/ is pure: include it before the server's headers"
+#endif
+#ifndef PG_TENANCY_CLIENT_SERVER_CURSOR_H
+#define PG_TENANCY_CLIENT_SERVER_CURSOR_H
+
+#include "link.h"
+
+namespace bridge
+{
+
+/* Walks an array of documents as raw bytes; what it shows lies in the array. */
+class Batch
+{
+public:
+	Batch() noexcept = default;
+	Batch(const uint8_t *array, uint32_t length) noexcept;
+
+	bool has_next() const noexcept { return next_ < end_; }
+	/* The next document, or null at the end or where the array is malformed. */
+	const bson_t *next() noexcept;
+	bool malformed() const noexcept { return malformed_; }
+
+private:
+	const uint8_t *next_ = nullptr;
+	const uint8_t *end_ = nullptr; /* the array's closing byte */
+	bool malformed_ = false;
+	bson_t current_;
+};
+
+/* An optime as BSON's timestamp holds it. */
+struct ServerTime
+{
+	uint32_t seconds;
+	uint32_t increment;
+};
+
+/* What a getMore carries beside the cursor. */
+struct GetMore
+{
+	int batch_size = 0;		  /* 0: the server's choice */
+	int max_await_ms = 0;	  /* how long the server waits for a first document (awaitData); 0: not at all */
+	int64_t give_up_ms = 0;	  /* how long we wait for the reply; 0: as the socket does */
+};
+
+class ServerCursor
+{
+public:
+	ServerCursor(std::shared_ptr<Link> link, const char *database);
+	~ServerCursor();
+	ServerCursor(const ServerCursor &) = delete;
+	ServerCursor &operator=(const ServerCursor &) = delete;
+
+	/* Both leave the reply's batch in batch().  "what" is the message of an error. */
+	void open(const bson_t *command, const std::string &what);
+	void get_more(const GetMore &more, const std::string &what);
+
+	/* True while the server keeps the cursor. */
+	bool is_open() const noexcept { return id_ != 0; }
+	Batch &batch() noexcept { return batch_; }
+	const Batch &batch() const noexcept { return batch_; }
+
+	/* From the last reply: postBatchResumeToken (false if there was none), operationTime, atClusterTime ({0, 0}). */
+	bool token(bson_t *token) const noexcept;
+	ServerTime operation_time() const noexcept { return operation_time_; }
+	ServerTime at_cluster_time() const noexcept { return at_cluster_time_; }
+
+private:
+	void receive(const std::string &what);
+	void read_cursor(bson_iter_t *field);
+
+	std::shared_ptr<Link> link_;
+	std::string database_;
+	std::string collection_;
+	Session session_; /* ends before the link does */
+	Document reply_;
+	Batch batch_;
+	const uint8_t *token_ = nullptr;
+	uint32_t token_length_ = 0;
+	ServerTime operation_time_{0, 0};
+	ServerTime at_cluster_time_{0, 0};
+	uint32_t server_ = 0;
+	int64_t id_ = 0;
+};
+
+} // namespace bridge
+
+#endif
