@@ -34,10 +34,12 @@ extern "C"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_foreign_table.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
+#include "catalog/pg_opfamily.h"
 #include "catalog/pg_type.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/dbcommands.h"
@@ -46,6 +48,8 @@ extern "C"
 #include "commands/extension.h"
 #include "commands/tablecmds.h"
 #include "commands/vacuum.h"
+#include "common/base64.h"
+#include "common/shortest_dec.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -58,11 +62,14 @@ extern "C"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
+#include "optimizer/tlist.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -99,6 +106,7 @@ extern "C"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
+#include "utils/typcache.h"
 #include "utils/uuid.h"
 #include "utils/wait_event.h"
 }
@@ -119,6 +127,8 @@ extern "C"
 #define tenancy_object_ownercheck(classid, objectid, role) object_ownercheck(classid, objectid, role)
 #define tenancy_database_aclcheck(database, role, mode)                                            \
 	object_aclcheck(DatabaseRelationId, database, role, mode)
+#define tenancy_foreign_server_aclcheck(server, role, mode)                                        \
+	object_aclcheck(ForeignServerRelationId, server, role, mode)
 #else
 static inline bool
 tenancy_object_ownercheck(Oid classid, Oid objectid, Oid role)
@@ -127,6 +137,8 @@ tenancy_object_ownercheck(Oid classid, Oid objectid, Oid role)
 										 : pg_extension_ownercheck(objectid, role);
 }
 #define tenancy_database_aclcheck(database, role, mode) pg_database_aclcheck(database, role, mode)
+#define tenancy_foreign_server_aclcheck(server, role, mode)                                        \
+	pg_foreign_server_aclcheck(server, role, mode)
 #endif
 
 /* What an interrupted DROP DATABASE leaves; known since the minor releases of August 2023. */

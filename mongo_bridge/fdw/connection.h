@@ -16,10 +16,13 @@ namespace bridge
 
 /*
  * The Client for this server as this user, made or made anew if there is none, it is broken, or an ALTER SERVER or ALTER
- * USER MAPPING has come since.  It lives until the session ends or the next call replaces it; a cursor must not outlive
- * the transaction that it was opened in.
+ * USER MAPPING has come since.  It lives until the session ends or a later call replaces it, so ask for it at every use;
+ * what was opened on it keeps its own hold of the link.
  */
 Client *connection_get(Oid server, Oid user);
+
+/* A Client of its own for who keeps streams open across transactions; it lives as long as "context". */
+Client *connection_open(Oid server, Oid user, MemoryContext context);
 
 /* The flags a wait looks at: query cancel, termination. */
 bool connection_interrupted() noexcept;

@@ -4,7 +4,7 @@
  *   server         hosts, replica_set, credentials, tls, read_preference, connect_timeout, server_selection_timeout,
  *                  socket_timeout (milliseconds), application_name
  *   user mapping   credentials
- *   foreign table  database, collection, tenant_field, batch_size
+ *   foreign table  database, collection, tenant_field, batch_size, pushdown
  *   column         path, document ('true': the whole document)
  *
  * Everything here is red.
@@ -26,7 +26,8 @@ struct TableOptions
 	const char *database;
 	const char *collection;
 	const char *tenant_field; /* null: the table is not bound to a tenant */
-	int batch_size;
+	int batch_size;			  /* documents of a batch; 0: as many as fill the server's reply */
+	bool pushdown;			  /* false: every condition is evaluated here */
 };
 
 /* A column's options. */
@@ -44,6 +45,9 @@ ColumnOptions column_options(Oid foreign_table, AttrNumber attribute);
  * gets the server's own credentials.  Secrets are read from tenancy_mongo.credentials_file, never from the catalogue.
  */
 ConnectionOptions server_options(Oid server, Oid user);
+
+/* The user's mapping for a server, else the one for PUBLIC, else InvalidOid. */
+Oid user_mapping_id(Oid server, Oid user);
 
 } // namespace bridge
 
