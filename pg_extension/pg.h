@@ -33,13 +33,16 @@ extern "C"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_foreign_table.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_opfamily.h"
+#include "catalog/pg_policy.h"
 #include "catalog/pg_type.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/dbcommands.h"
@@ -47,9 +50,11 @@ extern "C"
 #include "commands/explain.h"
 #include "commands/extension.h"
 #include "commands/tablecmds.h"
+#include "commands/trigger.h"
 #include "commands/vacuum.h"
 #include "common/base64.h"
 #include "common/shortest_dec.h"
+#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -70,6 +75,10 @@ extern "C"
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
 #include "optimizer/tlist.h"
+#include "parser/parse_clause.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_relation.h"
+#include "parser/parser.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -153,6 +162,13 @@ tenancy_object_ownercheck(Oid classid, Oid objectid, Oid role)
 #define tenancy_my_lxid() (MyProc->vxid.lxid)
 #else
 #define tenancy_my_lxid() (MyProc->lxid)
+#endif
+
+/* 16 made one function of the ownership checks. */
+#if PG_VERSION_NUM >= 160000
+#define tenancy_owns_relation(relation, role) object_ownercheck(RelationRelationId, relation, role)
+#else
+#define tenancy_owns_relation(relation, role) pg_class_ownercheck(relation, role)
 #endif
 
 #endif

@@ -18,6 +18,70 @@ void launcher_init();
 /* tenant_context.cpp: the tenant in force, or null. */
 const char *current_tenant();
 
+/* tenant_context.cpp: the registry changed, so the tenant in force may not be active any more. */
+void tenant_context_recheck();
+
+/* tenant_name.cpp */
+constexpr int TENANT_ID_MAX = 50;	/* VARCHAR(50) in the documents */
+constexpr int SYSTEM_TYPE_MAX = 24; /* leaves room for a name cut to 63 bytes */
+
+/* Why "id" cannot name a tenant, as an errdetail sentence; null if it can. */
+const char *tenant_id_problem(const char *id);
+extern const char *const tenant_id_hint;
+
+/* Raises the errors that the two above describe. */
+void check_tenant_id(const char *id);
+
+/* "id", cut to what a message should hold. */
+const char *clip_for_message(const char *id);
+
+void fold_tenant_id(const char *id, char folded[TENANT_ID_MAX + 1]);
+void tenant_schema_name(const char *id, const char *system_type, NameData *name);
+void tenant_role_name(const char *id, NameData *name);
+
+/* tenant_registry.cpp */
+enum class TenantState
+{
+	no_registry, /* the extension is not installed in this database */
+	unknown,
+	provisioning,
+	active,
+	suspended,
+	inactive
+};
+
+TenantState tenant_state(const char *id);
+
+/* tenant_schema.cpp */
+void lock_tenant(const char *id);
+void ensure_tenant_role(const char *id, NameData *role);
+Oid create_tenant_schema(const char *id, const char *schema);
+Oid tenancy_owner();
+
+/* A role to be for a while; ERROR restores the caller's by itself. */
+struct BorrowedRole
+{
+	Oid caller;
+	int security_context;
+	int guc_level;
+};
+BorrowedRole become_owner(const char *search_path);
+void become_caller(const BorrowedRole &borrowed);
+
+/* rls_policy.cpp: protects a table of a tenant's own schema. */
+void protect_tenant_table(Oid table, const char *tenant);
+
+/* system_catalog.cpp: the statements of a system's script, a list of ScriptStatement. */
+struct ScriptStatement
+{
+	const char *text;
+	int line;
+};
+List *split_script(const char *script);
+
+/* The script with @schema@ and @tenant@ replaced, by a quoted identifier and a quoted literal. */
+char *substitute_script(const char *script, const char *schema, const char *tenant);
+
 /* launcher.cpp: what it offers to tenancy_mongo.so; tenancy_api.h describes them. */
 void launcher_wake();
 void workers_wake();

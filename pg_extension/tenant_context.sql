@@ -1,0 +1,26 @@
+
+/*
+ * tenant_context.sql — the tenant in force.
+ */
+
+CREATE FUNCTION tenancy.current_tenant() RETURNS text
+    LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 1
+    AS 'MODULE_PATHNAME', 'tenancy_current_tenant';
+COMMENT ON FUNCTION tenancy.current_tenant() IS
+    'the tenant in force, or NULL; what policies compare with';
+
+CREATE FUNCTION tenancy.set_tenant(tenant_id text, is_local boolean DEFAULT true) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'tenancy_set_tenant';
+COMMENT ON FUNCTION tenancy.set_tenant(text, boolean) IS
+    'sets the tenant until the end of the transaction, or for the session; once a transaction';
+REVOKE ALL ON FUNCTION tenancy.set_tenant(text, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tenancy.set_tenant(text, boolean) TO tenancy_service;
+
+CREATE FUNCTION tenancy.clear_tenant() RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'tenancy_clear_tenant';
+COMMENT ON FUNCTION tenancy.clear_tenant() IS
+    'leaves the session without a tenant; the transaction stays bound to the one it has seen';
+REVOKE ALL ON FUNCTION tenancy.clear_tenant() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tenancy.clear_tenant() TO tenancy_service;
