@@ -1,0 +1,403 @@
+/*
+ * rls_policy.cpp — protect(), and the text that it runs.
+ *
+ * What a table needs so that a tenant sees its own rows only, and what people forget:
+ *
+ *   ENABLE and FORCE      without FORCE the owner, often the application's own role, is not bound
+ *   two policies          tenant_isolation_policy lets the tenant's rows through; tenant_isolation_floor is restrictive,
+ *                         so that no permissive policy that is added later can let more through
+ *   WITH CHECK            a row cannot be written, or moved by UPDATE, to another tenant
+ *   a default             the tenant's column fills itself in
+ *   an index              that leads with the tenant's column, else every query reads every tenant's rows
+ *   REVOKE                TRUNCATE goes past policies; TRIGGER runs code with other users' rows; REFERENCES tells whether
+ *                         a key exists; setval() on a sequence breaks everybody's inserts
+ *   every child           a partition that is named in a query is bound by its own policies only
+ *
+ * protect_ddl() writes the statements for what is missing, so it writes nothing for a table that is protected already;
+ * protect() runs that very text, as the caller.  What is missing is decided on the parsed form: a policy of that name
+ * which says something else is replaced.
+ *
+ * The condition calls current_tenant() bare.  It is a C function of a few nanoseconds, so that the popular wrapping in
+ * (SELECT …) gains nothing and would hide the value from the planner.
+ */
+#include "tenancy.h"
+
+namespace tenancy
+{
+
+static const char *const POLICY = "tenant_isolation_policy";
+static const char *const FLOOR = "tenant_isolation_floor";
+
+/* One table's protection: what it is to be, and the statements so far. */
+struct Protection
+{
+	Relation table;
+	const char *name;	   /* of the table, qualified and quoted */
+	const char *column;	   /* the tenant's column; null if the whole table is one tenant's */
+	const char *condition; /* of the policies */
+	bool index_from_parent;
+	StringInfo sql;
+};
+
+static const char *
+qualified_name(Oid relation)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation));
+}
+
+/* The condition as CREATE POLICY would store it. */
+static Node *
+parse_condition(const Protection &protection)
+{
+	ParseState *state = make_parsestate(nullptr);
+	ParseNamespaceItem *item =
+		addRangeTableEntryForRelation(state, protection.table, AccessShareLock, nullptr, false, false);
+	List *parsed = raw_parser(psprintf("SELECT 1 WHERE %s", protection.condition), RAW_PARSE_DEFAULT);
+	Node *where = castNode(SelectStmt, linitial_node(RawStmt, parsed)->stmt)->whereClause;
+
+	addNSItemToQuery(state, item, false, true, true);
+	Node *condition = transformWhereClause(state, where, EXPR_KIND_POLICY, "POLICY");
+	assign_expr_collations(state, condition);
+	free_parsestate(state);
+	return condition;
+}
+
+static bool
+attribute_equals(HeapTuple tuple, AttrNumber attribute, TupleDesc descriptor, Node *expected)
+{
+	bool null;
+	Datum stored = heap_getattr(tuple, attribute, descriptor, &null);
+
+	return !null && equal(stringToNode(TextDatumGetCString(stored)), expected);
+}
+
+/* A restrictive policy must bind everybody; who the permissive one is for, the owner may narrow. */
+static bool
+policy_roles_suffice(HeapTuple tuple, TupleDesc descriptor, bool permissive)
+{
+	if (permissive)
+		return true;
+
+	bool null;
+	ArrayType *roles = DatumGetArrayTypeP(heap_getattr(tuple, Anum_pg_policy_polroles, descriptor, &null));
+	return ArrayGetNItems(ARR_NDIM(roles), ARR_DIMS(roles)) == 1 && *(Oid *) ARR_DATA_PTR(roles) == InvalidOid;
+}
+
+static void
+emit_policy(const Protection &protection, const char *name, bool permissive)
+{
+	Relation policies = table_open(PolicyRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+
+	ScanKeyInit(&keys[0], Anum_pg_policy_polrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(RelationGetRelid(protection.table)));
+	ScanKeyInit(&keys[1], Anum_pg_policy_polname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum(name));
+	SysScanDesc scan = systable_beginscan(policies, PolicyPolrelidPolnameIndexId, true, nullptr, 2, keys);
+	HeapTuple tuple = systable_getnext(scan);
+	bool present = HeapTupleIsValid(tuple), good = false;
+
+	if (present)
+	{
+		auto *form = (Form_pg_policy) GETSTRUCT(tuple);
+		TupleDesc descriptor = RelationGetDescr(policies);
+		Node *condition = parse_condition(protection);
+
+		good = form->polcmd == '*' && form->polpermissive == permissive &&
+			   policy_roles_suffice(tuple, descriptor, permissive) &&
+			   attribute_equals(tuple, Anum_pg_policy_polqual, descriptor, condition) &&
+			   attribute_equals(tuple, Anum_pg_policy_polwithcheck, descriptor, condition);
+	}
+	systable_endscan(scan);
+	table_close(policies, AccessShareLock);
+
+	if (present && !good)
+		appendStringInfo(protection.sql, "DROP POLICY %s ON %s;\n", name, protection.name);
+	if (!good)
+		appendStringInfo(protection.sql, "CREATE POLICY %s ON %s%s\n    USING (%s)\n    WITH CHECK (%s);\n", name,
+						 protection.name, permissive ? "" : " AS RESTRICTIVE", protection.condition,
+						 protection.condition);
+}
+
+static bool
+has_leading_index(Relation table, AttrNumber attribute)
+{
+	bool found = false;
+	List *indexes = RelationGetIndexList(table);
+	ListCell *cell;
+
+	foreach (cell, indexes)
+	{
+		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		found = found || (index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indisvalid &&
+						  index->rd_index->indkey.values[0] == attribute &&
+						  RelationGetIndexPredicate(index) == NIL);
+		index_close(index, NoLock);
+	}
+	return found;
+}
+
+static void
+emit_column(const Protection &protection)
+{
+	AttrNumber attribute = get_attnum(RelationGetRelid(protection.table), protection.column);
+	Form_pg_attribute form = TupleDescAttr(RelationGetDescr(protection.table), attribute - 1);
+	const char *column = quote_identifier(protection.column);
+
+	if (!form->atthasdef)
+		appendStringInfo(protection.sql, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT tenancy.current_tenant();\n",
+						 protection.name, column);
+	if (!protection.index_from_parent && !has_leading_index(protection.table, attribute))
+		appendStringInfo(protection.sql, "CREATE INDEX ON %s (%s);\n", protection.name, column);
+}
+
+/* Those to whom an access control list gives one of "privileges", without the owner. */
+static List *
+grantees_of(Datum acl_datum, Oid owner, AclMode privileges, List *grantees)
+{
+	Acl *acl = DatumGetAclP(acl_datum);
+	AclItem *items = ACL_DAT(acl);
+
+	for (int i = 0; i < ACL_NUM(acl); i++)
+		if ((ACLITEM_GET_PRIVS(items[i]) & privileges) && items[i].ai_grantee != owner)
+			grantees = list_append_unique_oid(grantees, items[i].ai_grantee);
+	return grantees;
+}
+
+static List *
+relation_grantees(Oid relation, AclMode privileges)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	List *grantees = NIL;
+	bool null;
+
+	if (!HeapTupleIsValid(tuple))
+		return NIL;
+	Oid owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	int natts = ((Form_pg_class) GETSTRUCT(tuple))->relnatts;
+	Datum acl = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &null);
+	if (!null)
+		grantees = grantees_of(acl, owner, privileges, grantees);
+	ReleaseSysCache(tuple);
+
+	/* Columns have lists of their own; revoking from the table revokes there too. */
+	for (AttrNumber attribute = 1; attribute <= natts; attribute++)
+	{
+		tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(attribute));
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		acl = SysCacheGetAttr(ATTNUM, tuple, Anum_pg_attribute_attacl, &null);
+		if (!null)
+			grantees = grantees_of(acl, owner, privileges, grantees);
+		ReleaseSysCache(tuple);
+	}
+	return grantees;
+}
+
+static void
+emit_revoke(StringInfo sql, Oid relation, AclMode privileges, const char *what)
+{
+	List *grantees = relation_grantees(relation, privileges);
+	ListCell *cell;
+
+	if (grantees == NIL)
+		return;
+	appendStringInfo(sql, "REVOKE %s %s FROM ", what, qualified_name(relation));
+	foreach (cell, grantees)
+	{
+		Oid grantee = lfirst_oid(cell);
+
+		appendStringInfo(sql, "%s%s", foreach_current_index(cell) > 0 ? ", " : "",
+						 OidIsValid(grantee) ? quote_identifier(GetUserNameFromId(grantee, false)) : "PUBLIC");
+	}
+
+	/* CASCADE: what a grantee with grant option has passed on goes too. */
+	appendStringInfoString(sql, " CASCADE;\n");
+}
+
+/* A foreign table cannot have policies; through its parent it is read without privileges of its own. */
+static void
+emit_foreign_child(const Protection &protection)
+{
+	emit_revoke(protection.sql, RelationGetRelid(protection.table), ~ACL_NO_RIGHTS & ACL_ALL_RIGHTS_RELATION, "ALL ON");
+}
+
+static void
+emit_table(const Protection &protection)
+{
+	Oid relation = RelationGetRelid(protection.table);
+	ListCell *cell;
+
+	if (!protection.table->rd_rel->relrowsecurity)
+		appendStringInfo(protection.sql, "ALTER TABLE %s ENABLE ROW LEVEL SECURITY;\n", protection.name);
+	if (!protection.table->rd_rel->relforcerowsecurity)
+		appendStringInfo(protection.sql, "ALTER TABLE %s FORCE ROW LEVEL SECURITY;\n", protection.name);
+	emit_policy(protection, POLICY, true);
+	emit_policy(protection, FLOOR, false);
+	if (protection.column)
+		emit_column(protection);
+
+	emit_revoke(protection.sql, relation, ACL_TRUNCATE | ACL_REFERENCES | ACL_TRIGGER,
+				"TRUNCATE, REFERENCES, TRIGGER ON");
+	foreach (cell, getOwnedSequences(relation))
+		emit_revoke(protection.sql, lfirst_oid(cell), ACL_UPDATE, "UPDATE ON SEQUENCE");
+}
+
+static void
+check_kind(Relation table, bool is_child)
+{
+	switch (table->rd_rel->relkind)
+	{
+		case RELKIND_RELATION:
+		case RELKIND_PARTITIONED_TABLE:
+			break;
+		case RELKIND_FOREIGN_TABLE:
+			if (is_child)
+				break;
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("foreign table \"%s\" cannot have row-level security", RelationGetRelationName(table)),
+					 errhint("A foreign table of tenancy_mongo is bound to the tenant by its option tenant_field.")));
+			break;
+		default:
+			ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+							errmsg("\"%s\" is not a table", RelationGetRelationName(table)),
+							errhint("A view is protected by its tables: ALTER VIEW %s SET (security_invoker = true);",
+									qualified_name(RelationGetRelid(table)))));
+	}
+
+	if (!tenancy_owns_relation(RelationGetRelid(table), GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(table->rd_rel->relkind), RelationGetRelationName(table));
+}
+
+static void
+check_column(Relation table, const char *column)
+{
+	AttrNumber attribute = get_attnum(RelationGetRelid(table), column);
+
+	if (attribute == InvalidAttrNumber || attribute < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of table \"%s\" does not exist", column, RelationGetRelationName(table)),
+				 errdetail("The tenant's column says whose a row is."),
+				 errhint("ALTER TABLE %s ADD COLUMN %s text; or name another column, or the one tenant that the table "
+						 "belongs to.",
+						 qualified_name(RelationGetRelid(table)), quote_identifier(column))));
+
+	Oid type = getBaseType(get_atttype(RelationGetRelid(table), attribute));
+	if (type != TEXTOID && type != VARCHAROID)
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("column \"%s\" of table \"%s\" is of type %s, not text", column,
+							   RelationGetRelationName(table), format_type_be(type)),
+						errhint("ALTER TABLE %s ALTER COLUMN %s TYPE text;",
+								qualified_name(RelationGetRelid(table)), quote_identifier(column))));
+}
+
+/* The statements that are missing for a table and all its children. */
+static char *
+protection_sql(Oid table, const char *column, const char *tenant, LOCKMODE lock)
+{
+	StringInfoData sql;
+	ListCell *cell;
+
+	if (tenant)
+		check_tenant_id(tenant);
+	initStringInfo(&sql);
+	foreach (cell, find_all_inheritors(table, lock, nullptr))
+	{
+		Relation relation = relation_open(lfirst_oid(cell), NoLock);
+		bool is_child = lfirst_oid(cell) != table;
+		Protection protection = {};
+
+		check_kind(relation, is_child);
+		if (!tenant)
+			check_column(relation, column);
+		protection.table = relation;
+		protection.name = qualified_name(RelationGetRelid(relation));
+		protection.column = tenant ? nullptr : column;
+		protection.condition =
+			tenant ? psprintf("tenancy.current_tenant() = %s", quote_literal_cstr(tenant))
+				   : psprintf("%s = tenancy.current_tenant()", quote_identifier(column));
+		protection.index_from_parent = is_child && relation->rd_rel->relispartition;
+		protection.sql = &sql;
+		if (relation->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
+			emit_foreign_child(protection);
+		else
+			emit_table(protection);
+		relation_close(relation, NoLock);
+	}
+	return sql.data;
+}
+
+static void
+protect(Oid table, const char *column, const char *tenant)
+{
+	const char *sql = protection_sql(table, column, tenant, AccessExclusiveLock);
+
+	if (*sql == '\0')
+		return;
+	SPI_connect();
+	int result = SPI_execute(sql, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not protect: %s", SPI_result_code_string(result));
+	SPI_finish();
+}
+
+void
+protect_tenant_table(Oid table, const char *tenant)
+{
+	protect(table, nullptr, tenant);
+}
+
+/* The arguments of both functions, (table, tenant_column, tenant). */
+struct ProtectArguments
+{
+	Oid table;
+	const char *column;
+	const char *tenant;
+};
+
+static ProtectArguments
+protect_arguments(FunctionCallInfo fcinfo)
+{
+	ProtectArguments arguments = {};
+
+	if (PG_ARGISNULL(0) || (PG_ARGISNULL(1) && PG_ARGISNULL(2)))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("table and tenant column must not be null")));
+	arguments.table = PG_GETARG_OID(0);
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(arguments.table)))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("relation with OID %u does not exist", arguments.table)));
+	if (!PG_ARGISNULL(1))
+		arguments.column = pstrdup(NameStr(*PG_GETARG_NAME(1)));
+	if (!PG_ARGISNULL(2))
+		arguments.tenant = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	return arguments;
+}
+
+} // namespace tenancy
+
+extern "C"
+{
+PG_FUNCTION_INFO_V1(tenancy_protect);
+PG_FUNCTION_INFO_V1(tenancy_protect_ddl);
+
+PGDLLEXPORT Datum
+tenancy_protect(PG_FUNCTION_ARGS)
+{
+	tenancy::ProtectArguments arguments = tenancy::protect_arguments(fcinfo);
+
+	tenancy::protect(arguments.table, arguments.column, arguments.tenant);
+	PG_RETURN_VOID();
+}
+
+PGDLLEXPORT Datum
+tenancy_protect_ddl(PG_FUNCTION_ARGS)
+{
+	tenancy::ProtectArguments arguments = tenancy::protect_arguments(fcinfo);
+
+	PG_RETURN_TEXT_P(cstring_to_text(
+		tenancy::protection_sql(arguments.table, arguments.column, arguments.tenant, AccessShareLock)));
+}
+}
