@@ -1,0 +1,279 @@
+
+/*
+ * system_catalog.sql — which systems there are, in which versions, and which tenant has which.
+ *
+ * A system is a set of tables that a tenant gets in a schema of its own; a version of it is an SQL script.  Columns,
+ * types and indexes are those of the management system repository; times are UTC.  What the companion extensions
+ * register is not dumped: their CREATE EXTENSION brings it back.
+ */
+
+CREATE TABLE tenancy.management_systems (
+    system_id varchar(50) PRIMARY KEY
+        CONSTRAINT management_systems_id CHECK (system_id ~ '^[a-z][a-z0-9_-]{0,28}$'),
+    name varchar(100) NOT NULL,
+    description text,
+    type varchar(50) NOT NULL
+        CONSTRAINT management_systems_type CHECK (type ~ '^[a-z][a-z0-9]{0,23}$'),
+    vendor varchar(100) NOT NULL,
+    status varchar(20) NOT NULL DEFAULT 'active',
+    created_at timestamp NOT NULL DEFAULT pg_catalog.timezone('UTC', pg_catalog.now()),
+    updated_at timestamp NOT NULL DEFAULT pg_catalog.timezone('UTC', pg_catalog.now()),
+    metadata jsonb,
+    extension name
+);
+CREATE INDEX management_systems_type_idx ON tenancy.management_systems (type);
+CREATE INDEX management_systems_vendor_idx ON tenancy.management_systems (vendor);
+CREATE INDEX management_systems_status_idx ON tenancy.management_systems (status);
+COMMENT ON TABLE tenancy.management_systems IS 'the systems that tenants can have';
+COMMENT ON COLUMN tenancy.management_systems.type IS 'ends the name of a tenant''s schema; a tenant has one system of a type';
+COMMENT ON COLUMN tenancy.management_systems.extension IS 'the extension that registered it; NULL if by hand';
+
+CREATE TABLE tenancy.system_versions (
+    version_id varchar(50) PRIMARY KEY,
+    system_id varchar(50) NOT NULL REFERENCES tenancy.management_systems (system_id),
+    version varchar(20) NOT NULL
+        CONSTRAINT system_versions_version CHECK (version ~ '^[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}$'),
+    release_notes text,
+    schema_version integer NOT NULL,
+    is_latest boolean NOT NULL DEFAULT false,
+    release_date timestamp NOT NULL DEFAULT pg_catalog.timezone('UTC', pg_catalog.now()),
+    created_at timestamp NOT NULL DEFAULT pg_catalog.timezone('UTC', pg_catalog.now()),
+    dependencies jsonb
+        CONSTRAINT system_versions_dependencies CHECK (pg_catalog.jsonb_typeof(dependencies) = 'object'),
+    compatibility jsonb,
+    install_sql text NOT NULL,
+    checksum text NOT NULL,
+    extension name,
+    UNIQUE (system_id, version),
+    UNIQUE (system_id, schema_version)
+);
+CREATE INDEX system_versions_system_id_idx ON tenancy.system_versions (system_id);
+CREATE INDEX system_versions_latest_idx ON tenancy.system_versions (system_id, is_latest);
+CREATE INDEX system_versions_schema_version_idx ON tenancy.system_versions (schema_version);
+COMMENT ON TABLE tenancy.system_versions IS 'the versions of systems, each with the script that makes it';
+COMMENT ON COLUMN tenancy.system_versions.schema_version IS 'counts the versions of one system in the order of their registration';
+COMMENT ON COLUMN tenancy.system_versions.is_latest IS 'the highest version; kept by a trigger';
+COMMENT ON COLUMN tenancy.system_versions.dependencies IS 'object: systems that a tenant must have before, and which of their versions';
+COMMENT ON COLUMN tenancy.system_versions.install_sql IS 'run with search_path = the tenant''s schema; @schema@ and @tenant@ are replaced';
+COMMENT ON COLUMN tenancy.system_versions.checksum IS 'SHA-256 of install_sql, in hexadecimal';
+
+CREATE TABLE tenancy.tenant_systems (
+    tenant_id varchar(50) NOT NULL,
+    system_id varchar(50) NOT NULL REFERENCES tenancy.management_systems (system_id),
+    version_id varchar(50) NOT NULL REFERENCES tenancy.system_versions (version_id),
+    status varchar(20) NOT NULL
+        CONSTRAINT tenant_systems_status CHECK (status IN ('installed', 'upgrading', 'failed', 'uninstalled')),
+    installed_at timestamp NOT NULL DEFAULT pg_catalog.timezone('UTC', pg_catalog.now()),
+    updated_at timestamp NOT NULL DEFAULT pg_catalog.timezone('UTC', pg_catalog.now()),
+    configurations jsonb,
+    features_enabled jsonb,
+    error_message text,
+    schema_name name NOT NULL UNIQUE,
+    PRIMARY KEY (tenant_id, system_id)
+);
+CREATE INDEX tenant_systems_tenant_id_idx ON tenancy.tenant_systems (tenant_id);
+CREATE INDEX tenant_systems_system_id_idx ON tenancy.tenant_systems (system_id);
+CREATE INDEX tenant_systems_status_idx ON tenancy.tenant_systems (status);
+COMMENT ON TABLE tenancy.tenant_systems IS 'which tenant has which system, in which version and schema';
+COMMENT ON COLUMN tenancy.tenant_systems.schema_name IS 'as it was named when it was made; never computed again';
+
+CREATE TABLE tenancy.schema_migrations (
+    migration_id varchar(50) PRIMARY KEY,
+    system_id varchar(50) NOT NULL REFERENCES tenancy.management_systems (system_id),
+    version_from varchar(20) NOT NULL,
+    version_to varchar(20) NOT NULL,
+    schema_version_from integer NOT NULL,
+    schema_version_to integer NOT NULL,
+    migration_sql text NOT NULL,
+    rollback_sql text,
+    description text,
+    created_at timestamp NOT NULL DEFAULT pg_catalog.timezone('UTC', pg_catalog.now()),
+    extension name
+);
+CREATE INDEX schema_migrations_system_id_idx ON tenancy.schema_migrations (system_id);
+CREATE INDEX schema_migrations_path_idx ON tenancy.schema_migrations (system_id, version_from, version_to);
+COMMENT ON TABLE tenancy.schema_migrations IS 'scripts that lead from one version of a system to another';
+
+REVOKE ALL ON tenancy.management_systems, tenancy.system_versions, tenancy.tenant_systems, tenancy.schema_migrations
+    FROM PUBLIC;
+
+SELECT pg_catalog.pg_extension_config_dump('tenancy.management_systems', 'WHERE extension IS NULL');
+SELECT pg_catalog.pg_extension_config_dump('tenancy.system_versions', 'WHERE extension IS NULL');
+SELECT pg_catalog.pg_extension_config_dump('tenancy.tenant_systems', '');
+SELECT pg_catalog.pg_extension_config_dump('tenancy.schema_migrations', 'WHERE extension IS NULL');
+
+CREATE FUNCTION tenancy.mark_latest_version() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
+    AS $function$
+BEGIN
+    UPDATE tenancy.system_versions v
+       SET is_latest = NOT v.is_latest
+     WHERE v.is_latest IS DISTINCT FROM NOT EXISTS (
+               SELECT FROM tenancy.system_versions w
+                WHERE w.system_id = v.system_id
+                  AND string_to_array(w.version, '.')::integer[] > string_to_array(v.version, '.')::integer[]);
+    RETURN NULL;
+END
+$function$;
+COMMENT ON FUNCTION tenancy.mark_latest_version() IS 'keeps is_latest on the highest version of each system';
+REVOKE ALL ON FUNCTION tenancy.mark_latest_version() FROM PUBLIC;
+CREATE TRIGGER mark_latest_version AFTER INSERT OR DELETE ON tenancy.system_versions
+    FOR EACH STATEMENT EXECUTE FUNCTION tenancy.mark_latest_version();
+
+CREATE FUNCTION tenancy.freeze_version() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
+    AS $function$
+BEGIN
+    RAISE EXCEPTION USING
+        ERRCODE = 'object_not_in_prerequisite_state',
+        MESSAGE = format('version %s of system "%s" cannot be changed', OLD.version, OLD.system_id),
+        DETAIL = 'Tenants may have been given its script already.',
+        HINT = 'Register a new version.';
+END
+$function$;
+COMMENT ON FUNCTION tenancy.freeze_version() IS 'refuses to change a registered script';
+REVOKE ALL ON FUNCTION tenancy.freeze_version() FROM PUBLIC;
+CREATE TRIGGER freeze_version BEFORE UPDATE ON tenancy.system_versions
+    FOR EACH ROW WHEN (OLD.system_id IS DISTINCT FROM NEW.system_id OR OLD.version IS DISTINCT FROM NEW.version
+                       OR OLD.install_sql IS DISTINCT FROM NEW.install_sql OR OLD.checksum IS DISTINCT FROM NEW.checksum)
+    EXECUTE FUNCTION tenancy.freeze_version();
+
+CREATE FUNCTION tenancy.check_script(install_sql text) RETURNS void
+    LANGUAGE c STABLE STRICT
+    AS 'MODULE_PATHNAME', 'tenancy_check_script';
+COMMENT ON FUNCTION tenancy.check_script(text) IS 'raises an error if a system''s script cannot be parsed';
+REVOKE ALL ON FUNCTION tenancy.check_script(text) FROM PUBLIC;
+
+CREATE FUNCTION tenancy.check_system_type(type text) RETURNS boolean
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'tenancy_check_system_type';
+COMMENT ON FUNCTION tenancy.check_system_type(text) IS 'raises an error if a schema''s name cannot end in this type';
+REVOKE ALL ON FUNCTION tenancy.check_system_type(text) FROM PUBLIC;
+
+CREATE FUNCTION tenancy.registering_extension() RETURNS name
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'tenancy_registering_extension';
+COMMENT ON FUNCTION tenancy.registering_extension() IS 'the extension whose script is running, or NULL';
+REVOKE ALL ON FUNCTION tenancy.registering_extension() FROM PUBLIC;
+
+CREATE FUNCTION tenancy.register_system(system_id text, name text, type text, vendor text,
+                                        description text DEFAULT NULL, metadata jsonb DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
+    AS $function$
+#variable_conflict use_column
+DECLARE
+    registering name := tenancy.registering_extension();
+    present tenancy.management_systems;
+BEGIN
+    IF register_system.system_id IS NULL OR register_system.system_id !~ '^[a-z][a-z0-9_-]{0,28}$' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('malformed system identifier "%s"', register_system.system_id),
+            HINT = 'A system identifier is 1 to 29 lower-case letters, digits, "-" and "_", and starts with a letter.';
+    END IF;
+    PERFORM tenancy.check_system_type(register_system.type);
+
+    SELECT s.* INTO present FROM tenancy.management_systems s WHERE s.system_id = register_system.system_id FOR UPDATE;
+    IF FOUND AND present.extension IS DISTINCT FROM registering OR FOUND AND registering IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'duplicate_object',
+            MESSAGE = format('system "%s" is registered already', register_system.system_id),
+            DETAIL = CASE WHEN present.extension IS NOT NULL
+                          THEN format('Extension "%s" registered it.', present.extension) END,
+            HINT = format('A new version of it: SELECT tenancy.register_version(%L, …);', register_system.system_id);
+    END IF;
+
+    -- An extension that was dropped and is created again finds its rows.
+    INSERT INTO tenancy.management_systems (system_id, name, type, vendor, description, metadata, extension)
+    VALUES (register_system.system_id, register_system.name, register_system.type, register_system.vendor,
+            register_system.description, register_system.metadata, registering)
+    ON CONFLICT (system_id) DO UPDATE
+        SET name = excluded.name, type = excluded.type, vendor = excluded.vendor, description = excluded.description,
+            metadata = excluded.metadata, updated_at = timezone('UTC', now());
+    RETURN register_system.system_id;
+END
+$function$;
+COMMENT ON FUNCTION tenancy.register_system(text, text, text, text, text, jsonb) IS
+    'adds a system to the catalogue';
+REVOKE ALL ON FUNCTION tenancy.register_system(text, text, text, text, text, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION tenancy.register_version(system_id text, version text, install_sql text,
+                                         release_notes text DEFAULT NULL, dependencies jsonb DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
+    AS $function$
+#variable_conflict use_column
+DECLARE
+    registering name := tenancy.registering_extension();
+    present tenancy.system_versions;
+    missing text;
+    new_id text := register_version.system_id || '-' || register_version.version;
+BEGIN
+    IF register_version.version IS NULL OR register_version.version !~ '^[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}$' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('malformed version "%s"', register_version.version),
+            HINT = 'A version is three numbers, for example "1.0.0".';
+    END IF;
+    IF register_version.install_sql IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'null_value_not_allowed', MESSAGE = 'the script of a system must not be null';
+    END IF;
+    PERFORM FROM tenancy.management_systems s WHERE s.system_id = register_version.system_id FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('system "%s" does not exist', register_version.system_id),
+            HINT = format('SELECT tenancy.register_system(%L, …);', register_version.system_id);
+    END IF;
+    PERFORM tenancy.check_script(register_version.install_sql);
+
+    IF jsonb_typeof(register_version.dependencies) <> 'object' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'dependencies must be a JSON object',
+            HINT = 'For example {"users": ">=1.0.0"}.';
+    END IF;
+    SELECT d.key INTO missing
+      FROM jsonb_object_keys(register_version.dependencies) d(key)
+     WHERE NOT EXISTS (SELECT FROM tenancy.management_systems s WHERE s.system_id = d.key)
+        OR d.key = register_version.system_id
+     ORDER BY d.key LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('system "%s" cannot depend on system "%s"', register_version.system_id, missing),
+            DETAIL = 'A system depends on other systems that are registered.';
+    END IF;
+
+    SELECT v.* INTO present FROM tenancy.system_versions v WHERE v.version_id = new_id;
+    IF FOUND THEN
+        IF registering IS NOT NULL AND present.extension = registering
+           AND present.install_sql = register_version.install_sql THEN
+            RETURN new_id;
+        END IF;
+        RAISE EXCEPTION USING
+            ERRCODE = 'duplicate_object',
+            MESSAGE = format('version %s of system "%s" is registered already', register_version.version,
+                             register_version.system_id),
+            HINT = 'Register a new version.';
+    END IF;
+
+    INSERT INTO tenancy.system_versions
+        (version_id, system_id, version, release_notes, schema_version, dependencies, install_sql, checksum, extension)
+    SELECT new_id, register_version.system_id, register_version.version, register_version.release_notes,
+           coalesce(max(v.schema_version), 0) + 1, register_version.dependencies, register_version.install_sql,
+           encode(sha256(convert_to(register_version.install_sql, 'UTF8')), 'hex'), registering
+      FROM tenancy.system_versions v WHERE v.system_id = register_version.system_id;
+    RETURN new_id;
+END
+$function$;
+COMMENT ON FUNCTION tenancy.register_version(text, text, text, text, jsonb) IS
+    'adds a version of a system: the script that makes it in a tenant''s schema';
+REVOKE ALL ON FUNCTION tenancy.register_version(text, text, text, text, jsonb) FROM PUBLIC;
+
+CREATE VIEW tenancy.available_systems AS
+    SELECT s.system_id, s.name, s.type, s.vendor, s.status, v.version AS latest_version, v.release_date, s.description
+      FROM tenancy.management_systems s
+      LEFT JOIN tenancy.system_versions v ON v.system_id = s.system_id AND v.is_latest;
+COMMENT ON VIEW tenancy.available_systems IS 'the systems that tenants can have, with their latest versions';
+REVOKE ALL ON tenancy.available_systems FROM PUBLIC;
