@@ -8,8 +8,10 @@
 # afterwards, to be tried.  Each step is checked: a demo that does not show what it says exits with an error.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../test/support/common.sh"
+source "$top/test/support/servers.sh"
 
 demo=$work/demo
+data=$demo/servers
 tree=$demo/pg
 shown=$demo/shown
 
@@ -27,8 +29,8 @@ main()
 		clean
 	fi
 	prepare
-	start_mongo
-	start_postgres
+	start_mongo_with_user
+	start_postgres_with_credentials
 	play
 	explain
 }
@@ -39,94 +41,47 @@ main()
 
 prepare()
 {
-	local pg_config
-
-	server_directory "$demo"
 	step "Building pg_tenancy, and installing it into a private PostgreSQL"
-	pg_config=$(build_into "$tree")
-	bindir=$("$pg_config" --bindir)
+	server_directory "$demo"
+	bindir=$("$(build_into "$tree")" --bindir)
 	mongod=$(find_mongod)
-	pg_port=$(free_port 54320)
 	mongo_host=127.0.0.1:$(free_port 27117)
-	socket=$demo/socket
+	pg_port=$(free_port 54320)
+	pg_socket=$demo/socket
 	# The name of a socket has 107 bytes at most.
-	[ ${#socket} -lt 80 ] || socket=$(as_server mktemp -d /tmp/pg_tenancy_demo.XXXXXX)
-	server_directory "$socket"
-	chmod 700 "$socket"
-	printf '%s\n' "bindir=$bindir" "mongod=$mongod" "socket=$socket" > "$demo/servers"
+	[ ${#pg_socket} -lt 80 ] || pg_socket=$(as_server mktemp -d /tmp/pg_tenancy_demo.XXXXXX)
+	printf '%s\n' "bindir=$bindir" "mongod=$mongod" "pg_socket=$pg_socket" > "$demo/started"
 }
 
-start_mongo()
+start_mongo_with_user()
 {
-	local data=$demo/mongo
+	local reply
 
 	step "Starting a private MongoDB: replica set rs0 on $mongo_host"
-	server_directory "$data"
-	head -c 48 /dev/urandom | base64 | as_server sh -c "umask 077; cat > '$data/key'"
-	as_server "$mongod" --fork --dbpath "$data" --logpath "$data/log" --bind_ip 127.0.0.1 --port "${mongo_host##*:}" \
-		--replSet rs0 --auth --keyFile "$data/key" --wiredTigerCacheSizeGB 0.5 --nounixsocket > "$data/start.log" ||
-		fail "mongod did not start; see $data/log"
+	head -c 48 /dev/urandom | base64 | as_server sh -c "umask 077; cat > '$demo/key'"
+	start_mongo --auth --keyFile "$demo/key" --wiredTigerCacheSizeGB 0.5
 
-	# The first user may be made from localhost by anybody; after it, only by itself.
-	password=$(head -c 18 /dev/urandom | base64 | tr -d '+/=')
-	wait_until 30 "mongod answers" mongo admin '{"ping": 1}'
-	mongo admin "{\"replSetInitiate\": {\"_id\": \"rs0\", \"members\": [{\"_id\": 0, \"host\": \"$mongo_host\"}]}}" > "$data/start.log"
-	wait_until 60 "the replica set has a primary" mongo_is_primary
-	mongo admin "{\"createUser\": \"platform\", \"pwd\": \"$password\", \"roles\": [\"root\"]}" >> "$data/start.log"
-	export MONGO_USER=platform MONGO_PASSWORD=$password
-
-	printf '[platform]\nuser = platform\npassword = %s\n' "$password" |
+	# The first user may be made by anybody on this machine; the next only by that one.
+	MONGO_PASSWORD=$(head -c 18 /dev/urandom | base64 | tr -d '+/=')
+	reply=$(mongo admin "{\"createUser\": \"platform\", \"pwd\": \"$MONGO_PASSWORD\", \"roles\": [\"root\"]}") ||
+		fail "MongoDB did not take a user: $reply"
+	export MONGO_USER=platform MONGO_PASSWORD
+	printf '[platform]\nuser = %s\npassword = %s\n' "$MONGO_USER" "$MONGO_PASSWORD" |
 		as_server sh -c "umask 077; cat > '$demo/credentials.conf'"
 }
 
-# usage: mongo database command
-mongo()
+start_postgres_with_credentials()
 {
-	printf '%s\t%s\n' "$1" "$2" | "$top/build/mongo_command" "$mongo_host"
-}
-
-mongo_is_primary()
-{
-	mongo admin '{"hello": 1}' | grep -q '"isWritablePrimary" : true'
-}
-
-start_postgres()
-{
-	local data=$demo/postgres
-
-	step "Starting a private PostgreSQL on port $pg_port, its socket in $socket"
-	as_server "$bindir/initdb" --pgdata="$data" --username=postgres --auth=trust --encoding=UTF8 --locale=C.UTF-8 > "$demo/initdb.log"
-	as_server tee -a "$data/postgresql.conf" > /dev/null <<-EOF
-		shared_preload_libraries = 'tenancy'
-		tenancy_mongo.credentials_file = '$demo/credentials.conf'
-		port = $pg_port
-		listen_addresses = ''
-		unix_socket_directories = '$socket'
-	EOF
-	as_server "$bindir/pg_ctl" --pgdata="$data" --log="$demo/postgres.log" --wait start > /dev/null ||
-		fail "PostgreSQL did not start; see $demo/postgres.log"
+	step "Starting a private PostgreSQL: port $pg_port, its socket in $pg_socket"
+	start_postgres <<< "tenancy_mongo.credentials_file = '$demo/credentials.conf'"
 	psql postgres postgres -qc 'CREATE DATABASE platform'
-}
-
-# usage: psql database user argument…
-psql()
-{
-	local database=$1 user=$2
-	shift 2
-	as_server "$bindir/psql" -X --host="$socket" --port="$pg_port" --dbname="$database" --username="$user" "$@"
 }
 
 clean()
 {
-	local bindir mongod socket
-	[ -d "$demo" ] || return 0
-	if [ -f "$demo/servers" ]; then
-		source "$demo/servers"
-		[ ! -f "$demo/postgres/postmaster.pid" ] ||
-			as_server "$bindir/pg_ctl" --pgdata="$demo/postgres" --mode=immediate --wait stop > /dev/null || true
-		[ ! -s "$demo/mongo/mongod.lock" ] ||
-			as_server "$mongod" --shutdown --dbpath "$demo/mongo" > /dev/null || true
-		rm -rf "$socket"
+	if [ -f "$demo/started" ]; then
+		source "$demo/started"
+		remove_servers
 	fi
 	rm -rf "$demo"
 }
@@ -248,7 +203,7 @@ explain()
 
 psql_line()
 {
-	say "$(is_root && printf 'runuser -u postgres -- ')$bindir/psql -h $socket -p $pg_port -U $1 platform"
+	say "$(is_root && printf 'runuser -u postgres -- ')$bindir/psql -h $pg_socket -p $pg_port -U $1 platform"
 }
 
 main "$@"

@@ -19,7 +19,7 @@ need()
 {
 	local package=$1
 	shift
-	"$@" > /dev/null 2>&1 || missing+=("$package")
+	"$@" > /dev/null 2>&1 || [[ " ${missing[*]} " == *" $package "* ]] || missing+=("$package")
 }
 
 has()
@@ -88,22 +88,21 @@ has_python_tools()
 	esac
 }
 
+no_cluster=/etc/postgresql-common/createcluster.d/pg_tenancy.conf
+
 # postgresql-15 makes and starts a cluster of its own unless it is told not to: ours are enough.
 install_packages()
 {
-	local quiet=/etc/postgresql-common/createcluster.d/pg_tenancy.conf
-
 	step "Installing ${missing[*]}"
 	export DEBIAN_FRONTEND=noninteractive
 	apt-get install -y --no-install-recommends --simulate "${missing[@]}" > /dev/null 2>&1 || apt-get update
 	if [[ " ${missing[*]} " == *" postgresql-15 "* ]]; then
 		apt-get install -y --no-install-recommends postgresql-common
-		mkdir -p "$(dirname "$quiet")"
-		echo 'create_main_cluster = false' > "$quiet"
-		trap 'rm -f "$quiet"' EXIT
+		mkdir -p "$(dirname "$no_cluster")"
+		echo 'create_main_cluster = false' > "$no_cluster"
+		trap 'rm -f "$no_cluster"' EXIT
 	fi
 	apt-get install -y --no-install-recommends "${missing[@]}"
-	rm -f "$quiet"
 }
 
 # Says the line to run; nothing was changed.

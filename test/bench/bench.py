@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+"""bench.py - the figures of the README, each beside a floor of the same run; bench.sh starts the servers and calls it."""
+import argparse
+
+import fdw_scan
+import mirror_copy
+import mirror_drain
+import mirror_lag
+from lab import Lab
+
+PARTS = {"scan": fdw_scan, "copy": mirror_copy, "drain": mirror_drain, "lag": mirror_lag}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("mongo", "socket", "port", "data", "bindir", "cursor-floor"):
+        parser.add_argument("--" + name, required=True)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--seconds", type=float, default=40)
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all if none is named")
+    arguments = parser.parse_args()
+    unknown = set(arguments.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"unknown part: {', '.join(unknown)}")
+
+    lab = Lab(arguments)
+    for name, part in PARTS.items():
+        if not arguments.parts or name in arguments.parts:
+            part.run(lab)
+    lab.report.print()
+
+
+if __name__ == "__main__":
+    main()
