@@ -41,9 +41,12 @@ main()
 
 prepare()
 {
+	local pg_config
+
 	step "Building pg_tenancy, and installing it into a private PostgreSQL"
 	server_directory "$demo"
-	bindir=$("$(build_into "$tree")" --bindir)
+	pg_config=$(build_into "$tree") || fail "the build failed"
+	bindir=$("$pg_config" --bindir)
 	mongod=$(find_mongod)
 	mongo_host=127.0.0.1:$(free_port 27117)
 	pg_port=$(free_port 54320)

@@ -14,13 +14,16 @@ bench=$work/bench
 
 main()
 {
+	local pg_config
+
 	"$top/test/support/install_dependencies.sh" bench
 	reach_checkout test/bench/bench.sh "$@"
 	exec 9> "$work/lock"
 	flock --nonblock 9 || fail "another check or benchmark runs in this checkout"
 
 	step "Building"
-	bindir=$("$(build_into "$work/pg")" --bindir)
+	pg_config=$(build_into "$work/pg") || fail "the build failed"
+	bindir=$("$pg_config" --bindir)
 	mongod=$(find_mongod)
 
 	step "Starting PostgreSQL and MongoDB"
