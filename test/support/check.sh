@@ -255,6 +255,7 @@ run_lint()
 	lint_is_empty "a file over 1,000 lines" < <(long_files)
 	lint_is_empty "a regress test that no schedule runs" < <(unscheduled)
 	lint_is_empty "a version in META.json that is not its control file's" < <(wrong_versions)
+	lint_is_empty "a link in the documentation that leads nowhere, or a page that the index does not name" < <(broken_links)
 	lint_is_empty "a test that sleeps" < <(cd "$top" && grep -rnE '\bsleep[ (]+[0-9]|pg_sleep' test/t test/isolation || true)
 }
 
@@ -282,6 +283,17 @@ unscheduled()
 		<(find sql -name '*.sql' -exec basename -s .sql {} + | sort -u))
 	(cd "$top/test/isolation" && comm -13 <(sed -n 's/^test://p' schedule | tr -s ' ' '\n' | sort -u) \
 		<(find specs -name '*.spec' -exec basename -s .spec {} + | sort -u))
+}
+
+broken_links()
+{
+	(cd "$top" && perl -MFile::Basename -ne '
+		while (/\]\(([^)#:\s]+)(?:#[^)]*)?\)/g) {
+			print "$ARGV: $1\n" unless -e dirname($ARGV) . "/$1";
+		}' *.md docs/*.md
+	for page in docs/*.md; do
+		[ "$page" = docs/README.md ] || grep -q "($(basename "$page"))" docs/README.md || say "docs/README.md: nothing about $page"
+	done)
 }
 
 # PGXN wants three numbers where a control file has two.
