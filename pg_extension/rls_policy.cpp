@@ -219,7 +219,7 @@ emit_revoke(StringInfo sql, Oid relation, AclMode privileges, const char *what)
 static void
 emit_foreign_child(const Protection &protection)
 {
-	emit_revoke(protection.sql, RelationGetRelid(protection.table), ~ACL_NO_RIGHTS & ACL_ALL_RIGHTS_RELATION, "ALL ON");
+	emit_revoke(protection.sql, RelationGetRelid(protection.table), ACL_ALL_RIGHTS_RELATION, "ALL ON");
 }
 
 static void
@@ -316,7 +316,7 @@ protection_sql(Oid table, const char *column, const char *tenant, LOCKMODE lock)
 		protection.name = qualified_name(RelationGetRelid(relation));
 		protection.column = tenant ? nullptr : column;
 		protection.condition =
-			tenant ? psprintf("tenancy.current_tenant() = %s", quote_literal_cstr(tenant))
+			tenant ? psprintf("tenancy.is_current_tenant(%s)", quote_literal_cstr(tenant))
 				   : psprintf("%s = tenancy.current_tenant()", quote_identifier(column));
 		protection.index_from_parent = is_child && relation->rd_rel->relispartition;
 		protection.sql = &sql;

@@ -9,6 +9,18 @@ CREATE FUNCTION tenancy.current_tenant() RETURNS text
 COMMENT ON FUNCTION tenancy.current_tenant() IS
     'the tenant in force, or NULL; what policies compare with';
 
+CREATE FUNCTION tenancy.is_current_tenant_support(internal) RETURNS internal
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'tenancy_is_current_tenant_support';
+COMMENT ON FUNCTION tenancy.is_current_tenant_support(internal) IS
+    'tells the planner that is_current_tenant() lets every row through';
+
+CREATE FUNCTION tenancy.is_current_tenant(tenant_id text) RETURNS boolean
+    LANGUAGE c STABLE LEAKPROOF STRICT PARALLEL SAFE COST 1 SUPPORT tenancy.is_current_tenant_support
+    AS 'MODULE_PATHNAME', 'tenancy_is_current_tenant';
+COMMENT ON FUNCTION tenancy.is_current_tenant(text) IS
+    'whether this tenant is in force; what guards the tables of one tenant''s own schema';
+
 CREATE FUNCTION tenancy.set_tenant(tenant_id text, is_local boolean DEFAULT true) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'tenancy_set_tenant';
