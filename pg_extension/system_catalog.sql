@@ -16,8 +16,8 @@ CREATE TABLE tenancy.management_systems (
         CONSTRAINT management_systems_type CHECK (type ~ '^[a-z][a-z0-9]{0,23}$'),
     vendor varchar(100) NOT NULL,
     status varchar(20) NOT NULL DEFAULT 'active',
-    created_at timestamp NOT NULL DEFAULT pg_catalog.timezone('UTC', pg_catalog.now()),
-    updated_at timestamp NOT NULL DEFAULT pg_catalog.timezone('UTC', pg_catalog.now()),
+    created_at timestamp NOT NULL DEFAULT timezone('UTC', now()),
+    updated_at timestamp NOT NULL DEFAULT timezone('UTC', now()),
     metadata jsonb,
     extension name
 );
@@ -36,10 +36,10 @@ CREATE TABLE tenancy.system_versions (
     release_notes text,
     schema_version integer NOT NULL,
     is_latest boolean NOT NULL DEFAULT false,
-    release_date timestamp NOT NULL DEFAULT pg_catalog.timezone('UTC', pg_catalog.now()),
-    created_at timestamp NOT NULL DEFAULT pg_catalog.timezone('UTC', pg_catalog.now()),
+    release_date timestamp NOT NULL DEFAULT timezone('UTC', now()),
+    created_at timestamp NOT NULL DEFAULT timezone('UTC', now()),
     dependencies jsonb
-        CONSTRAINT system_versions_dependencies CHECK (pg_catalog.jsonb_typeof(dependencies) = 'object'),
+        CONSTRAINT system_versions_dependencies CHECK (jsonb_typeof(dependencies) = 'object'),
     compatibility jsonb,
     install_sql text NOT NULL,
     checksum text NOT NULL,
@@ -63,8 +63,8 @@ CREATE TABLE tenancy.tenant_systems (
     version_id varchar(50) NOT NULL REFERENCES tenancy.system_versions (version_id),
     status varchar(20) NOT NULL
         CONSTRAINT tenant_systems_status CHECK (status IN ('installed', 'upgrading', 'failed', 'uninstalled')),
-    installed_at timestamp NOT NULL DEFAULT pg_catalog.timezone('UTC', pg_catalog.now()),
-    updated_at timestamp NOT NULL DEFAULT pg_catalog.timezone('UTC', pg_catalog.now()),
+    installed_at timestamp NOT NULL DEFAULT timezone('UTC', now()),
+    updated_at timestamp NOT NULL DEFAULT timezone('UTC', now()),
     configurations jsonb,
     features_enabled jsonb,
     error_message text,
@@ -87,7 +87,7 @@ CREATE TABLE tenancy.schema_migrations (
     migration_sql text NOT NULL,
     rollback_sql text,
     description text,
-    created_at timestamp NOT NULL DEFAULT pg_catalog.timezone('UTC', pg_catalog.now()),
+    created_at timestamp NOT NULL DEFAULT timezone('UTC', now()),
     extension name
 );
 CREATE INDEX schema_migrations_system_id_idx ON tenancy.schema_migrations (system_id);
@@ -97,10 +97,10 @@ COMMENT ON TABLE tenancy.schema_migrations IS 'scripts that lead from one versio
 REVOKE ALL ON tenancy.management_systems, tenancy.system_versions, tenancy.tenant_systems, tenancy.schema_migrations
     FROM PUBLIC;
 
-SELECT pg_catalog.pg_extension_config_dump('tenancy.management_systems', 'WHERE extension IS NULL');
-SELECT pg_catalog.pg_extension_config_dump('tenancy.system_versions', 'WHERE extension IS NULL');
-SELECT pg_catalog.pg_extension_config_dump('tenancy.tenant_systems', '');
-SELECT pg_catalog.pg_extension_config_dump('tenancy.schema_migrations', 'WHERE extension IS NULL');
+SELECT pg_extension_config_dump('tenancy.management_systems', 'WHERE extension IS NULL');
+SELECT pg_extension_config_dump('tenancy.system_versions', 'WHERE extension IS NULL');
+SELECT pg_extension_config_dump('tenancy.tenant_systems', '');
+SELECT pg_extension_config_dump('tenancy.schema_migrations', 'WHERE extension IS NULL');
 
 CREATE FUNCTION tenancy.mark_latest_version() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
@@ -178,9 +178,8 @@ BEGIN
         RAISE EXCEPTION USING
             ERRCODE = 'duplicate_object',
             MESSAGE = format('system "%s" is registered already', register_system.system_id),
-            DETAIL = CASE WHEN present.extension IS NOT NULL
-                          THEN format('Extension "%s" registered it.', present.extension) END,
-            HINT = format('A new version of it: SELECT tenancy.register_version(%L, …);', register_system.system_id);
+            DETAIL = coalesce('Extension "' || present.extension || '" registered it.', 'It was registered by hand.'),
+            HINT = format('A new version of it: SELECT tenancy.register_version(%L, ''1.1.0'', ''CREATE TABLE ...'');', register_system.system_id);
     END IF;
 
     -- An extension that was dropped and is created again finds its rows.
@@ -223,7 +222,7 @@ BEGIN
         RAISE EXCEPTION USING
             ERRCODE = 'undefined_object',
             MESSAGE = format('system "%s" does not exist', register_version.system_id),
-            HINT = format('SELECT tenancy.register_system(%L, …);', register_version.system_id);
+            HINT = format('SELECT tenancy.register_system(%L, ''its name'', ''its type'', ''its vendor'');', register_version.system_id);
     END IF;
     PERFORM tenancy.check_script(register_version.install_sql);
 

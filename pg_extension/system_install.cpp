@@ -93,19 +93,22 @@ find_version(Installation *installation)
 	installation->type = row[0];
 	if (strcmp(row[1], "active") != 0)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("system \"%s\" is %s", system, row[1])));
+						errmsg("system \"%s\" is %s", system, row[1]),
+						errhint("UPDATE tenancy.management_systems SET status = 'active' WHERE system_id = %s;",
+								quote_literal_cstr(system))));
 
 	row = query_row("SELECT v.version, v.version_id, v.install_sql FROM tenancy.system_versions v "
 					"WHERE v.system_id = $1 AND (v.version = $2 OR ($2 IS NULL AND v.is_latest))",
 					{system, installation->version});
+	if (!row && installation->version)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("version %s of system \"%s\" does not exist", installation->version, system),
+						errhint("SELECT version FROM tenancy.system_versions WHERE system_id = %s;",
+								quote_literal_cstr(system))));
 	if (!row)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 installation->version
-					 ? errmsg("version %s of system \"%s\" does not exist", installation->version, system)
-					 : errmsg("system \"%s\" has no version", system),
-				 errhint("SELECT version FROM tenancy.system_versions WHERE system_id = %s;",
-						 quote_literal_cstr(system))));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("system \"%s\" has no version", system),
+						errhint("SELECT tenancy.register_version(%s, '1.0.0', 'CREATE TABLE ...');",
+								quote_literal_cstr(system))));
 	installation->version = row[0];
 	installation->version_id = row[1];
 	installation->script = row[2];

@@ -5,13 +5,16 @@
 -- complain if this file is read by psql and not by CREATE EXTENSION
 \echo Use "CREATE EXTENSION tenancy" to load this file. \quit
 
+-- Until the end of this script: no object of somebody else's is found by a name without a schema.
+SET LOCAL search_path TO pg_catalog, pg_temp;
+
 -- A schema that somebody else made could hold anything; its owner could drop what we put there.
 DO $do$
 BEGIN
-    IF EXISTS (SELECT FROM pg_catalog.pg_namespace n
-                WHERE n.nspname OPERATOR(pg_catalog.=) 'tenancy'
-                  AND n.nspowner OPERATOR(pg_catalog.<>)
-                      (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) CURRENT_USER)) THEN
+    IF EXISTS (SELECT FROM pg_namespace n
+                WHERE n.nspname = 'tenancy'
+                  AND n.nspowner <>
+                      (SELECT r.oid FROM pg_roles r WHERE r.rolname = CURRENT_USER)) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',
             MESSAGE = 'schema "tenancy" exists and belongs to another role',
@@ -23,19 +26,19 @@ $do$;
 -- Roles are shared by all databases, so another database's installation may have made them.
 DO $do$
 DECLARE
-    wanted pg_catalog.name;
-    present pg_catalog.pg_roles;
+    wanted name;
+    present pg_roles;
 BEGIN
-    FOREACH wanted IN ARRAY ARRAY['tenancy_owner', 'tenancy_service']::pg_catalog.name[] LOOP
-        SELECT r.* INTO present FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) wanted;
+    FOREACH wanted IN ARRAY ARRAY['tenancy_owner', 'tenancy_service']::name[] LOOP
+        SELECT r.* INTO present FROM pg_roles r WHERE r.rolname = wanted;
         IF NOT FOUND THEN
-            EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN', wanted);
+            EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
         ELSIF present.rolsuper OR present.rolbypassrls THEN
             RAISE EXCEPTION USING
                 ERRCODE = 'object_not_in_prerequisite_state',
-                MESSAGE = pg_catalog.format('role "%s" exists and is not bound by row-level security', wanted),
+                MESSAGE = format('role "%s" exists and is not bound by row-level security', wanted),
                 DETAIL = 'It would see the rows of every tenant.',
-                HINT = pg_catalog.format('ALTER ROLE %I NOSUPERUSER NOBYPASSRLS;', wanted);
+                HINT = format('ALTER ROLE %I NOSUPERUSER NOBYPASSRLS;', wanted);
         END IF;
     END LOOP;
 END

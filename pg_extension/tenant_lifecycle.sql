@@ -13,7 +13,7 @@ CREATE TABLE tenancy.tier_systems (
 );
 COMMENT ON TABLE tenancy.tier_systems IS 'the systems that tenants of a tier get; tier * is every tenant';
 REVOKE ALL ON tenancy.tier_systems FROM PUBLIC;
-SELECT pg_catalog.pg_extension_config_dump('tenancy.tier_systems', '');
+SELECT pg_extension_config_dump('tenancy.tier_systems', '');
 
 CREATE FUNCTION tenancy.assign_tier_system(tier text, system_id text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
@@ -256,7 +256,7 @@ REVOKE ALL ON FUNCTION tenancy.deactivate_tenant(text) FROM PUBLIC;
 
 CREATE VIEW tenancy.tenant_overview AS
     SELECT t.tenant_id, t.name, t.status, t.tier, t.region, t.role_name,
-           ARRAY(SELECT i.schema_name FROM tenancy.tenant_systems i WHERE i.tenant_id OPERATOR(pg_catalog.=) t.tenant_id
+           ARRAY(SELECT i.schema_name FROM tenancy.tenant_systems i WHERE i.tenant_id = t.tenant_id
                   ORDER BY i.schema_name) AS schemas,
            t.created_at, t.updated_at, t.error_message
       FROM tenancy.tenants t;

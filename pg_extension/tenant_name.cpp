@@ -48,7 +48,7 @@ clip_for_message(const char *id)
 	int length = strlen(id);
 	int clipped = pg_mbcliplen(id, length, 80);
 
-	return clipped == length ? id : psprintf("%.*s…", clipped, id);
+	return clipped == length ? id : psprintf("%.*s...", clipped, id);
 }
 
 const char *

@@ -19,12 +19,12 @@ COMMENT ON FUNCTION tenancy.schema_name(text, text) IS
     'the schema of one tenant''s system: tenant-001 and crm give tenant_tenant_001_crm';
 
 CREATE TABLE tenancy.tenants (
-    tenant_id text COLLATE pg_catalog."C" PRIMARY KEY,
+    tenant_id text COLLATE "C" PRIMARY KEY,
     name text NOT NULL,
     database_config jsonb NOT NULL
-        CONSTRAINT tenants_database_type CHECK (database_config OPERATOR(pg_catalog.->>) 'type'
-                                                IN ('dedicated', 'shared')),
-    created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+        CONSTRAINT tenants_database_type
+            CHECK (coalesce(database_config ->> 'type', '') IN ('dedicated', 'shared')),
+    created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz,
     status text NOT NULL DEFAULT 'provisioning'
         CONSTRAINT tenants_status CHECK (status IN ('active', 'inactive', 'suspended', 'provisioning')),
@@ -33,8 +33,7 @@ CREATE TABLE tenancy.tenants (
     region text,
     role_name name UNIQUE,
     error_message text,
-    _id text UNIQUE,
-    folded_id text COLLATE pg_catalog."C" NOT NULL UNIQUE
+    folded_id text COLLATE "C" NOT NULL UNIQUE
         GENERATED ALWAYS AS (tenancy.fold_tenant_id(tenant_id)) STORED
 );
 CREATE INDEX tenants_name_idx ON tenancy.tenants (name);
@@ -48,17 +47,16 @@ COMMENT ON COLUMN tenancy.tenants.status IS 'only an active tenant can be in for
 COMMENT ON COLUMN tenancy.tenants.tier IS 'says which systems the tenant gets';
 COMMENT ON COLUMN tenancy.tenants.role_name IS 'the role that may use the tenant''s schemas; made by provisioning';
 COMMENT ON COLUMN tenancy.tenants.error_message IS 'why the last provisioning failed';
-COMMENT ON COLUMN tenancy.tenants._id IS 'the document''s key in MongoDB, if it came from there';
 COMMENT ON COLUMN tenancy.tenants.folded_id IS 'tenancy.fold_tenant_id(tenant_id)';
 
 CREATE TABLE tenancy.tenant_databases (
-    database_name text COLLATE pg_catalog."C" PRIMARY KEY,
+    database_name text COLLATE "C" PRIMARY KEY,
     type text NOT NULL
         CONSTRAINT tenant_databases_type CHECK (type IN ('dedicated', 'shared')),
     tenants text[],
     status text NOT NULL
         CONSTRAINT tenant_databases_status CHECK (status IN ('active', 'provisioning', 'decommissioning', 'archived')),
-    created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    created_at timestamptz NOT NULL DEFAULT now(),
     server text,
     region text,
     _id text UNIQUE
@@ -73,10 +71,11 @@ COMMENT ON COLUMN tenancy.tenant_databases._id IS 'the document''s key in MongoD
 
 REVOKE ALL ON tenancy.tenants, tenancy.tenant_databases FROM PUBLIC;
 
-SELECT pg_catalog.pg_extension_config_dump('tenancy.tenants', '');
-SELECT pg_catalog.pg_extension_config_dump('tenancy.tenant_databases', '');
+SELECT pg_extension_config_dump('tenancy.tenants', '');
+SELECT pg_extension_config_dump('tenancy.tenant_databases', '');
 
--- Refuses what would lead two tenants to one schema, and names the other tenant; the constraints are the backstop.
+-- Refuses what would lead two tenants to one schema, and names the other tenant; the constraints are the backstop, whose
+-- messages would show the whole row, and with it a connection string.
 CREATE FUNCTION tenancy.check_tenant_row() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
@@ -90,6 +89,19 @@ BEGIN
             DETAIL = 'Its schemas, its role and its rows are named after it.';
     END IF;
 
+    IF coalesce(NEW.database_config ->> 'type', '') NOT IN ('dedicated', 'shared') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation',
+            MESSAGE = format('tenant "%s" needs a database of type "dedicated" or "shared"', NEW.tenant_id),
+            HINT = 'For example database_config => ''{"type": "shared", "connection_string": "..."}''.';
+    END IF;
+    IF coalesce(NEW.status, '') NOT IN ('active', 'inactive', 'suspended', 'provisioning') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation',
+            MESSAGE = format('tenant "%s" cannot have the status "%s"', NEW.tenant_id, NEW.status),
+            HINT = 'A tenant is active, inactive, suspended or provisioning.';
+    END IF;
+
     SELECT t.tenant_id INTO other
       FROM tenancy.tenants t
      WHERE t.folded_id = tenancy.fold_tenant_id(NEW.tenant_id) AND t.tenant_id <> NEW.tenant_id;
@@ -97,7 +109,7 @@ BEGIN
         RAISE EXCEPTION USING
             ERRCODE = 'unique_violation',
             MESSAGE = format('tenant identifier "%s" is too close to that of tenant "%s"', NEW.tenant_id, other),
-            DETAIL = format('Both would own the schemas tenant_%s_….', tenancy.fold_tenant_id(NEW.tenant_id)),
+            DETAIL = format('Both fold to "%s", which names their schemas and roles.', tenancy.fold_tenant_id(NEW.tenant_id)),
             HINT = 'Choose an identifier that differs in more than case, "-" and "_".';
     END IF;
     RETURN NEW;
@@ -112,7 +124,7 @@ COMMENT ON FUNCTION tenancy.registry_changed() IS 'tells open sessions to look a
 REVOKE ALL ON FUNCTION tenancy.registry_changed() FROM PUBLIC;
 
 -- ALWAYS: rows that a replication worker applies count as well.
-CREATE TRIGGER check_tenant_row BEFORE INSERT OR UPDATE OF tenant_id ON tenancy.tenants
+CREATE TRIGGER check_tenant_row BEFORE INSERT OR UPDATE ON tenancy.tenants
     FOR EACH ROW EXECUTE FUNCTION tenancy.check_tenant_row();
 CREATE TRIGGER status_changed AFTER UPDATE OF status ON tenancy.tenants
     FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status)
@@ -122,4 +134,4 @@ CREATE TRIGGER tenant_deleted AFTER DELETE OR TRUNCATE ON tenancy.tenants
 ALTER TABLE tenancy.tenants ENABLE ALWAYS TRIGGER check_tenant_row;
 ALTER TABLE tenancy.tenants ENABLE ALWAYS TRIGGER status_changed;
 ALTER TABLE tenancy.tenants ENABLE ALWAYS TRIGGER tenant_deleted;
-COMMENT ON FUNCTION tenancy.check_tenant_row() IS 'refuses identifiers that fold to another tenant''s';
+COMMENT ON FUNCTION tenancy.check_tenant_row() IS 'refuses rows that no tenant can have, such as an identifier that folds to another tenant''s';

@@ -98,7 +98,8 @@ create_tenant_schema(const char *id, const char *schema)
 	if (OidIsValid(get_namespace_oid(schema, true)))
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_SCHEMA), errmsg("schema \"%s\" already exists", schema),
 						errdetail("It was not made for tenant \"%s\", so it is not used for it.", id),
-						errhint("Move it out of the way: ALTER SCHEMA %s RENAME TO …;", quote_identifier(schema))));
+						errhint("Move it out of the way: ALTER SCHEMA %s RENAME TO %s;", quote_identifier(schema),
+								quote_identifier(psprintf("old_%s", schema)))));
 
 	run(psprintf("CREATE SCHEMA %s AUTHORIZATION %s", quote_identifier(schema),
 				 quote_identifier(GetUserNameFromId(tenancy_owner(), false))));

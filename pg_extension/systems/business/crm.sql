@@ -23,6 +23,9 @@ $function$;
 COMMENT ON FUNCTION tenancy.crm_record_relationship() IS
     'CRM: writes each change of a customer''s relationship status to relationship_history';
 
+REVOKE ALL ON FUNCTION tenancy.crm_record_relationship() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tenancy.crm_record_relationship() TO tenancy_owner;
+
 SELECT tenancy.register_system('crm', 'CRM', 'crm', 'pg_tenancy',
     'Customer relationship management: customers, interactions, relationship history, opportunities, teams, custom fields');
 
