@@ -110,8 +110,10 @@ extern "C"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
+#include "utils/pg_locale.h"
 #include "utils/ps_status.h"
 #include "utils/rel.h"
+#include "utils/ruleutils.h"
 #include "utils/selfuncs.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -156,6 +158,47 @@ tenancy_object_ownercheck(Oid classid, Oid objectid, Oid role)
 #define tenancy_database_is_invalid(form) ((form)->datconnlimit == DATCONNLIMIT_INVALID_DB)
 #else
 #define tenancy_database_is_invalid(form) false
+#endif
+
+/* Paths of foreign scans: 17 added restrictions of joins, 18 the number of disabled nodes. */
+#if PG_VERSION_NUM >= 180000
+#define tenancy_foreign_path(root, rel, rows, startup, total, outer, priv)                          \
+	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, NIL, outer, NULL, NIL, priv)
+#define tenancy_foreign_upper_path(root, rel, target, rows, startup, total, priv)                   \
+	create_foreign_upper_path(root, rel, target, rows, 0, startup, total, NIL, NULL, NIL, priv)
+#elif PG_VERSION_NUM >= 170000
+#define tenancy_foreign_path(root, rel, rows, startup, total, outer, priv)                          \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, NIL, priv)
+#define tenancy_foreign_upper_path(root, rel, target, rows, startup, total, priv)                   \
+	create_foreign_upper_path(root, rel, target, rows, startup, total, NIL, NULL, NIL, priv)
+#else
+#define tenancy_foreign_path(root, rel, rows, startup, total, outer, priv)                          \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, priv)
+#define tenancy_foreign_upper_path(root, rel, target, rows, startup, total, priv)                   \
+	create_foreign_upper_path(root, rel, target, rows, startup, total, NIL, NULL, priv)
+#endif
+
+/* As whom a foreign scan reads: the owner of the view that it stands in, or the current user. */
+#if PG_VERSION_NUM >= 160000
+#define tenancy_scan_user(plan, rte)                                                               \
+	(OidIsValid((plan)->checkAsUser) ? (plan)->checkAsUser : GetUserId())
+#else
+#define tenancy_scan_user(plan, rte)                                                               \
+	(OidIsValid((rte)->checkAsUser) ? (rte)->checkAsUser : GetUserId())
+#endif
+
+/* Which relations a foreign scan without a scanrelid stands for. */
+#if PG_VERSION_NUM >= 160000
+#define tenancy_scan_relids(plan) ((plan)->fs_base_relids)
+#else
+#define tenancy_scan_relids(plan) ((plan)->fs_relids)
+#endif
+
+/* True if a collation compares strings by their bytes; 18 keeps that in the locale itself. */
+#if PG_VERSION_NUM >= 180000
+#define tenancy_collation_is_c(collation) (pg_newlocale_from_collation(collation)->collate_is_c)
+#else
+#define tenancy_collation_is_c(collation) lc_collate_is_c(collation)
 #endif
 
 /* 17 moved the local transaction id. */

@@ -105,7 +105,7 @@ disconnect(Connection *connection)
 }
 
 Client *
-connection_get(Oid server, Oid user)
+connection_get(Oid server, Oid user, bool *kept)
 {
 	if (connections == nullptr)
 		create_table();
@@ -122,6 +122,8 @@ connection_get(Oid server, Oid user)
 	}
 	if (connection->client != nullptr && (connection->stale || connection->client->broken()))
 		disconnect(connection);
+	if (kept != nullptr)
+		*kept = connection->client != nullptr;
 	if (connection->client == nullptr)
 		connect(connection, user);
 	return connection->client;

@@ -17,9 +17,9 @@ namespace bridge
 /*
  * The Client for this server as this user, made or made anew if there is none, it is broken, or an ALTER SERVER or ALTER
  * USER MAPPING has come since.  It lives until the session ends or a later call replaces it, so ask for it at every use;
- * what was opened on it keeps its own hold of the link.
+ * what was opened on it keeps its own hold of the link.  "kept" tells whether it was there before.
  */
-Client *connection_get(Oid server, Oid user);
+Client *connection_get(Oid server, Oid user, bool *kept = nullptr);
 
 /* A Client of its own for who keeps streams open across transactions; it lives as long as "context". */
 Client *connection_open(Oid server, Oid user, MemoryContext context);

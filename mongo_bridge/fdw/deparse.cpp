@@ -1,0 +1,206 @@
+/*
+ * deparse.cpp — from a plan and the values of its operands to MongoDB's find command.
+ *
+ * Each condition becomes a document of its own under $and, so that conditions cannot overwrite each other; the tenant's
+ * comes first.  A projection asks for the fields that the query needs and for nothing else, not even for _id.
+ *
+ * The command names the simple collation: a collection may have one of its own, under which "a" equals "A".
+ */
+#include "fdw.h"
+
+namespace bridge
+{
+
+/*
+ * How a plan keeps a condition
+ */
+
+List *
+condition_to_list(const Condition *condition)
+{
+	return list_make4(makeString(pstrdup(condition->path)),
+					  makeInteger(static_cast<int>(condition->comparison)),
+					  makeInteger(static_cast<int>(condition->kind)),
+					  makeInteger(condition->operand));
+}
+
+Condition
+condition_from_list(List *list)
+{
+	Condition condition;
+
+	condition.path = strVal(linitial(list));
+	condition.comparison = static_cast<Comparison>(intVal(lsecond(list)));
+	condition.kind = static_cast<FieldKind>(intVal(lthird(list)));
+	condition.operand = intVal(lfourth(list));
+	return condition;
+}
+
+/*
+ * The command
+ */
+
+static void
+put_tenant(bson_t *out, const FindCommand *find)
+{
+	if (find->tenant.name != nullptr)
+		put_named(out, find->tenant_field, Comparison::equal, find->tenant.name);
+	else
+		put_text_equal(out, find->tenant_field, DatumGetCString(find->tenant.value));
+}
+
+bool
+deparse_filter(const FindCommand *find, bson_t *filter)
+{
+	Items conjuncts = new_items();
+	ListCell *cell;
+
+	if (find->tenant_field != nullptr)
+	{
+		bson_t *tenant = new_document();
+		put_tenant(tenant, find);
+		conjuncts.add(tenant);
+	}
+	foreach (cell, find->conditions)
+	{
+		Condition condition = condition_from_list(lfirst_node(List, cell));
+		bson_t *conjunct = new_document();
+		if (!put_condition(conjunct, &condition, find->operands))
+			return false;
+		conjuncts.add(conjunct);
+	}
+
+	put_together(filter, "$and", &conjuncts);
+	return true;
+}
+
+static bool
+is_below(const char *path, const char *ancestor)
+{
+	size_t length = strlen(ancestor);
+
+	return strncmp(path, ancestor, length) == 0 && path[length] == '.';
+}
+
+/* A path that is there already, or comes with one above it: MongoDB refuses both at once. */
+static bool
+is_covered(List *paths, int index)
+{
+	const char *path = strVal(list_nth(paths, index));
+
+	for (int i = 0; i < list_length(paths); i++)
+	{
+		const char *other = strVal(list_nth(paths, i));
+		if (is_below(path, other) || (i < index && strcmp(path, other) == 0))
+			return true;
+	}
+	return false;
+}
+
+static void
+put_projection(bson_t *out, List *paths)
+{
+	bool with_id = paths == NIL; /* the smallest field that there always is */
+
+	for (int i = 0; i < list_length(paths); i++)
+	{
+		const char *path = strVal(list_nth(paths, i));
+		if (is_covered(paths, i))
+			continue;
+		BSON_APPEND_INT32(out, path, 1);
+		with_id = with_id || strcmp(path, "_id") == 0 || is_below(path, "_id");
+	}
+	if (paths == NIL)
+		BSON_APPEND_INT32(out, "_id", 1);
+	else if (!with_id)
+		BSON_APPEND_INT32(out, "_id", 0);
+}
+
+enum class Bound
+{
+	none,
+	some,
+	nothing
+};
+
+/* LIMIT and OFFSET; a null is no bound, as the executor has it. */
+static Bound
+bound_value(const Operand *operand, const char *clause, int errcode_of_clause, int64 *value)
+{
+	if (operand == nullptr || operand->isnull)
+		return Bound::none;
+	*value = DatumGetInt64(operand->value);
+	if (*value < 0)
+		ereport(ERROR, (errcode(errcode_of_clause), errmsg("%s must not be negative", clause)));
+	return *value == 0 ? Bound::nothing : Bound::some;
+}
+
+static void
+put_named_bound(bson_t *command, const char *key, const char *name)
+{
+	bson_t parameter;
+
+	BSON_APPEND_DOCUMENT_BEGIN(command, key, &parameter);
+	BSON_APPEND_UTF8(&parameter, "$param", name);
+	bson_append_document_end(command, &parameter);
+}
+
+static bool
+put_bounds(bson_t *command, const FindCommand *find)
+{
+	int64 value;
+
+	if (find->offset != nullptr && find->offset->name != nullptr)
+		put_named_bound(command, "skip", find->offset->name);
+	else if (bound_value(find->offset, "OFFSET", ERRCODE_INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE,
+						 &value) == Bound::some)
+		BSON_APPEND_INT64(command, "skip", value);
+
+	if (find->limit != nullptr && find->limit->name != nullptr)
+		put_named_bound(command, "limit", find->limit->name);
+	else
+		/* MongoDB takes a limit of 0 for none. */
+		switch (bound_value(find->limit, "LIMIT", ERRCODE_INVALID_ROW_COUNT_IN_LIMIT_CLAUSE, &value))
+		{
+			case Bound::none:
+				break;
+			case Bound::some:
+				BSON_APPEND_INT64(command, "limit", value);
+				break;
+			case Bound::nothing:
+				return false;
+		}
+	return true;
+}
+
+bool
+deparse_find(const FindCommand *find, bson_t *command)
+{
+	bson_t *filter = new_document();
+
+	BSON_APPEND_UTF8(command, "find", find->collection);
+	if (!deparse_filter(find, filter))
+		return false;
+	if (!bson_empty(filter))
+		BSON_APPEND_DOCUMENT(command, "filter", filter);
+	if (!find->whole)
+	{
+		bson_t *projection = new_document();
+		put_projection(projection, find->paths);
+		BSON_APPEND_DOCUMENT(command, "projection", projection);
+	}
+	if (!put_bounds(command, find))
+		return false;
+	if (!bson_empty(filter))
+	{
+		bson_t collation;
+		BSON_APPEND_DOCUMENT_BEGIN(command, "collation", &collation);
+		BSON_APPEND_UTF8(&collation, "locale", "simple");
+		bson_append_document_end(command, &collation);
+	}
+	if (find->batch_size > 0)
+		BSON_APPEND_INT32(command, "batchSize", find->batch_size);
+	return true;
+}
+
+} // namespace bridge

@@ -1,0 +1,177 @@
+/*
+ * fdw.h — what the files of the foreign data wrapper's scan share.
+ *
+ *   shippable.cpp   which conditions MongoDB may evaluate
+ *   plan.cpp        paths and plans
+ *   condition.cpp   a plan's condition, with the value of its operand, to a filter
+ *   deparse.cpp     … and all of them to a find command
+ *   scan.cpp        running it, and EXPLAIN
+ *   handler.cpp     the table of contents
+ *
+ * Everything here is red.
+ */
+#ifndef PG_TENANCY_FDW_FDW_H
+#define PG_TENANCY_FDW_FDW_H
+
+#ifndef POSTGRES_H
+#include "../bson/value.h"
+#include "../client/client.h"
+#include "../guard.h"
+#endif
+#include "option.h"
+
+namespace bridge
+{
+
+/* How the values of a column compare, in PostgreSQL and in MongoDB; "other" does not compare in MongoDB. */
+enum class FieldKind
+{
+	other,
+	integer,	/* smallint, integer, bigint */
+	real,		/* double precision */
+	decimal,	/* numeric */
+	string,		/* text, varchar, name */
+	boolean,	/* boolean */
+	instant,	/* timestamptz */
+	wall_clock, /* timestamp */
+	day,		/* date */
+	uuid		/* uuid */
+};
+
+FieldKind field_kind(Oid type);
+
+enum class Comparison
+{
+	equal,
+	less,
+	less_equal,
+	greater,
+	greater_equal,
+	any_of,
+	is_null,
+	is_not_null,
+	is_true,
+	is_false,
+	is_not_true,
+	is_not_false
+};
+
+/* One condition on one field.  In a plan it is a List, so that plans can be copied. */
+struct Condition
+{
+	const char *path;
+	Comparison comparison;
+	FieldKind kind;
+	int operand; /* its number among the plan's expressions; -1: none */
+};
+
+List *condition_to_list(const Condition *condition);
+Condition condition_from_list(List *list);
+
+/*
+ * shippable.cpp: what a clause becomes.  An exact condition holds for a document just if the clause does for its row; one
+ * that is not exact may hold for more documents, and the clause must be evaluated here as well.
+ */
+struct Shippable
+{
+	Condition condition;
+	Expr *operand; /* null: none */
+	Var *column;
+	bool exact;
+};
+
+bool clause_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, Expr *clause,
+					  Shippable *result);
+
+/* An operand's value, or in EXPLAIN the name of one that is not known yet. */
+struct Operand
+{
+	Oid type;
+	Datum value;
+	bool isnull;
+	const char *name; /* null: the value is known */
+};
+
+/* condition.cpp: writes a condition into an empty document; false if no value satisfies it. */
+bool put_condition(bson_t *out, const Condition *condition, const Operand *operands);
+
+/* {path: {$eq: "text"}}; {path: {op: {$param: name}}} for an operand that has a name only. */
+void put_text_equal(bson_t *out, const char *path, const char *text);
+void put_named(bson_t *out, const char *path, Comparison comparison, const char *name);
+
+/* The value of a whole number that a double holds exactly, for comparisons of numerics; else false. */
+bool numeric_is_small_integer(Numeric number, int64 *value);
+
+/* A document and a growing array, in the current memory context. */
+bson_t *new_document();
+
+struct Items
+{
+	bson_t *array;
+	int count;
+
+	const char *
+	next_key()
+	{
+		return psprintf("%d", count++);
+	}
+
+	void
+	add(const bson_t *document)
+	{
+		BSON_APPEND_DOCUMENT(array, next_key(), document);
+	}
+};
+Items new_items();
+
+/* Several documents under $or or $and; a single one as it is. */
+void put_together(bson_t *out, const char *op, const Items *items);
+
+/* deparse.cpp: what a find command is made of. */
+struct FindCommand
+{
+	const char *collection;
+	const char *tenant_field; /* null: none */
+	Operand tenant;
+	List *conditions;
+	Operand *operands;
+	List *paths;	/* of the fields to fetch; NIL: none is needed */
+	bool whole;		/* fetch whole documents */
+	Operand *limit; /* null: none */
+	Operand *offset;
+	int batch_size;
+};
+
+/* Writes the command; false if no document can match, so that there is nothing to ask. */
+bool deparse_find(const FindCommand *find, bson_t *command);
+
+/* The filter alone, for a second look at the same documents. */
+bool deparse_filter(const FindCommand *find, bson_t *filter);
+
+/* plan.cpp: what a plan carries in fdw_private. */
+enum class PlanItem
+{
+	conditions,	 /* List of conditions */
+	attributes,	 /* List of the wanted attribute numbers, whole rows as 0 */
+	limit,		 /* Integer: LIMIT's number among the expressions; -1: none */
+	offset,		 /* Integer: the same of OFFSET */
+	slot_columns /* List of the attribute number of each column of the slot; NIL: the table's own */
+};
+
+void get_foreign_rel_size(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table);
+void get_foreign_paths(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table);
+void get_foreign_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input,
+							 RelOptInfo *output, void *extra);
+ForeignScan *get_foreign_plan(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table,
+							  ForeignPath *path, List *tlist, List *clauses, Plan *outer_plan);
+
+/* scan.cpp */
+void begin_foreign_scan(ForeignScanState *node, int flags);
+TupleTableSlot *iterate_foreign_scan(ForeignScanState *node);
+void rescan_foreign_scan(ForeignScanState *node);
+void end_foreign_scan(ForeignScanState *node);
+void explain_foreign_scan(ForeignScanState *node, ExplainState *explain);
+
+} // namespace bridge
+
+#endif

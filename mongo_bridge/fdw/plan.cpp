@@ -1,0 +1,410 @@
+/*
+ * plan.cpp — estimates, paths and plans of foreign scans.
+ *
+ * Planning never asks MongoDB anything: an EXPLAIN works while it is down.  A table that was never analysed counts as
+ * 100,000 documents, for a guess that is too small is the dearer one: it makes the planner fetch a whole collection
+ * where it could look up a few documents.  An equality is taken to find its documents by an index.
+ *
+ * A LIMIT is pushed if MongoDB returns just the rows that PostgreSQL would count: no condition is left to be evaluated
+ * here, and nothing stands between the scan and the LIMIT.
+ */
+#include "fdw.h"
+
+namespace bridge
+{
+
+static constexpr double default_tuples = 100000;
+static constexpr double tenant_share = 0.005; /* as DEFAULT_EQ_SEL */
+static constexpr Cost round_trip_cost = 10;
+static constexpr Cost examine_cost = 0.002; /* of a document, in MongoDB */
+static constexpr Cost transfer_cost = 0.02;
+
+/* What planning knows of one foreign table: RelOptInfo.fdw_private. */
+struct TablePlan
+{
+	TableOptions options;
+	Oid foreign_table;
+	bool all_exact; /* every restriction is evaluated in MongoDB alone */
+};
+
+static bool
+shippable(PlannerInfo *root, RelOptInfo *relation, Expr *clause, Shippable *result)
+{
+	auto *table = static_cast<TablePlan *>(relation->fdw_private);
+
+	return table->options.pushdown &&
+		   clause_shippable(root, relation, table->foreign_table, clause, result);
+}
+
+static bool
+is_equality(const Condition *condition)
+{
+	return condition->comparison == Comparison::equal ||
+		   condition->comparison == Comparison::any_of ||
+		   condition->comparison == Comparison::is_true;
+}
+
+/*
+ * Estimates
+ */
+
+void
+get_foreign_rel_size(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table)
+{
+	auto *table = static_cast<TablePlan *>(palloc0(sizeof(TablePlan)));
+	bool one_document = false;
+	ListCell *cell;
+
+	table->options = table_options(foreign_table);
+	table->foreign_table = foreign_table;
+	table->all_exact = true;
+	relation->fdw_private = table;
+
+	foreach (cell, relation->baserestrictinfo)
+	{
+		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);
+		Shippable part;
+
+		if (!shippable(root, relation, restriction->clause, &part))
+			table->all_exact = false;
+		else
+		{
+			table->all_exact = table->all_exact && part.exact;
+			one_document = one_document || (part.condition.comparison == Comparison::equal &&
+											strcmp(part.condition.path, "_id") == 0);
+		}
+	}
+
+	if (relation->tuples <= 0)
+		relation->tuples = default_tuples;
+	if (table->options.tenant_field != nullptr)
+		relation->tuples = clamp_row_est(relation->tuples * tenant_share);
+	set_baserel_size_estimates(root, relation);
+	if (one_document)
+		relation->rows = 1;
+}
+
+struct Estimate
+{
+	Cost startup;
+	Cost total;
+};
+
+/* The cost of fetching "rows" documents of a table under these clauses. */
+static Estimate
+estimate_scan(PlannerInfo *root, RelOptInfo *relation, List *clauses, double rows)
+{
+	auto *table = static_cast<TablePlan *>(relation->fdw_private);
+	double fetched = rows;
+	bool by_index = table->options.tenant_field != nullptr;
+	List *local = NIL;
+	ListCell *cell;
+	QualCost evaluation;
+
+	foreach (cell, clauses)
+	{
+		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);
+		Shippable part;
+		bool ships = shippable(root, relation, restriction->clause, &part);
+
+		by_index = by_index || (ships && is_equality(&part.condition));
+		if (!ships || !part.exact)
+			local = lappend(local, restriction);
+		if (!ships)
+			fetched /= Max(clause_selectivity(root, reinterpret_cast<Node *>(restriction),
+											  static_cast<int>(relation->relid), JOIN_INNER, nullptr),
+						   1e-6);
+	}
+	fetched = Min(fetched, relation->tuples);
+	cost_qual_eval(&evaluation, local, root);
+
+	Estimate result;
+	result.startup = round_trip_cost + evaluation.startup + relation->reltarget->cost.startup;
+	result.total = result.startup + (by_index ? fetched : relation->tuples) * examine_cost +
+				   fetched * (transfer_cost + cpu_tuple_cost + evaluation.per_tuple) +
+				   rows * relation->reltarget->cost.per_tuple;
+	return result;
+}
+
+/*
+ * Paths
+ */
+
+/* generate_implied_equalities_for_column asks for one column after the other. */
+struct EquivalenceSearch
+{
+	Expr *current;
+	List *already_used;
+};
+
+static bool
+matches_column(PlannerInfo *root, RelOptInfo *relation, EquivalenceClass *equivalence,
+			   EquivalenceMember *member, void *argument)
+{
+	auto *search = static_cast<EquivalenceSearch *>(argument);
+
+	if (search->current != nullptr)
+		return equal(member->em_expr, search->current);
+	if (list_member(search->already_used, member->em_expr))
+		return false;
+	search->current = member->em_expr;
+	return true;
+}
+
+/* The parameterisations under which join clauses become conditions of the remote command. */
+static List *
+add_parameterization(PlannerInfo *root, RelOptInfo *relation, RestrictInfo *clause, List *found)
+{
+	Shippable part;
+
+	if (!join_clause_is_movable_to(clause, relation) ||
+		!shippable(root, relation, clause->clause, &part))
+		return found;
+
+	Relids outer = bms_union(clause->clause_relids, relation->lateral_relids);
+	outer = bms_del_member(outer, static_cast<int>(relation->relid));
+	if (bms_is_empty(outer))
+		return found;
+	return list_append_unique_ptr(found, get_baserel_parampathinfo(root, relation, outer));
+}
+
+static List *
+find_parameterizations(PlannerInfo *root, RelOptInfo *relation)
+{
+	List *found = NIL;
+	ListCell *cell;
+
+	foreach (cell, relation->joininfo)
+		found = add_parameterization(root, relation, lfirst_node(RestrictInfo, cell), found);
+	if (!relation->has_eclass_joins)
+		return found;
+
+	EquivalenceSearch search = {nullptr, NIL};
+	for (;;)
+	{
+		search.current = nullptr;
+		List *clauses = generate_implied_equalities_for_column(
+			root, relation, matches_column, &search, relation->lateral_referencers);
+		if (search.current == nullptr)
+			return found;
+		foreach (cell, clauses)
+			found = add_parameterization(root, relation, lfirst_node(RestrictInfo, cell), found);
+		search.already_used = lappend(search.already_used, search.current);
+	}
+}
+
+void
+get_foreign_paths(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table)
+{
+	Estimate plain = estimate_scan(root, relation, relation->baserestrictinfo, relation->rows);
+	ListCell *cell;
+
+	add_path(relation, reinterpret_cast<Path *>(tenancy_foreign_path(
+						   root, relation, relation->rows, plain.startup, plain.total,
+						   relation->lateral_relids, NIL)));
+
+	if (!static_cast<TablePlan *>(relation->fdw_private)->options.pushdown)
+		return;
+	foreach (cell, find_parameterizations(root, relation))
+	{
+		auto *parameters = static_cast<ParamPathInfo *>(lfirst(cell));
+		List *clauses =
+			list_concat_copy(relation->baserestrictinfo, parameters->ppi_clauses);
+		Estimate lookup = estimate_scan(root, relation, clauses, parameters->ppi_rows);
+
+		add_path(relation, reinterpret_cast<Path *>(tenancy_foreign_path(
+							   root, relation, parameters->ppi_rows, lookup.startup, lookup.total,
+							   parameters->ppi_req_outer, NIL)));
+	}
+}
+
+/* The columns that an upper target needs; false if they are more than plain columns. */
+static bool
+plain_columns(PathTarget *target, List **columns)
+{
+	ListCell *cell;
+
+	*columns = pull_var_clause(reinterpret_cast<Node *>(target->exprs),
+							   PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS |
+								   PVC_RECURSE_PLACEHOLDERS);
+	foreach (cell, *columns)
+		if (lfirst_node(Var, cell)->varattno <= 0)
+			return false;
+	return true;
+}
+
+static bool
+limit_is_shippable(PlannerInfo *root, RelOptInfo *input, const FinalPathExtraData *extra)
+{
+	Query *query = root->parse;
+	auto *table = static_cast<TablePlan *>(input->fdw_private);
+	List *columns;
+
+	return extra->limit_needed && query->commandType == CMD_SELECT &&
+		   query->limitOption == LIMIT_OPTION_COUNT && query->rowMarks == NIL &&
+		   !query->hasTargetSRFs && table->options.pushdown && table->all_exact &&
+		   bms_is_empty(input->lateral_relids) && plain_columns(input->reltarget, &columns) &&
+		   !contain_volatile_functions(query->limitCount) &&
+		   !contain_volatile_functions(query->limitOffset) &&
+		   !contain_subplans(query->limitCount) && !contain_subplans(query->limitOffset);
+}
+
+void
+get_foreign_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input,
+						RelOptInfo *output, void *extra)
+{
+	/* With a sort, a grouping or a join between them, the input is another relation than the table. */
+	if (stage != UPPERREL_FINAL || input->reloptkind != RELOPT_BASEREL ||
+		input->fdw_private == nullptr || output->fdw_private != nullptr ||
+		!limit_is_shippable(root, input, static_cast<FinalPathExtraData *>(extra)))
+		return;
+
+	auto *final = static_cast<FinalPathExtraData *>(extra);
+	Estimate estimate = estimate_scan(root, input, input->baserestrictinfo, input->rows);
+	double rows = input->rows;
+
+	adjust_limit_rows_costs(&rows, &estimate.startup, &estimate.total, final->offset_est,
+							final->count_est);
+	List *item = list_make1(makeInteger(static_cast<int>(input->relid)));
+	add_path(output, reinterpret_cast<Path *>(tenancy_foreign_upper_path(
+						 root, output, root->upper_targets[UPPERREL_FINAL], rows,
+						 estimate.startup, estimate.total, item)));
+}
+
+/*
+ * Plans
+ */
+
+/* A plan under construction. */
+struct PlanParts
+{
+	List *conditions;
+	List *operands;
+	List *local; /* clauses that are evaluated here */
+	List *exact; /* clauses that are not, but for the recheck of a row that has changed */
+	Bitmapset *wanted;
+};
+
+static bool
+is_json(Oid type)
+{
+	return getBaseType(type) == JSONBOID || getBaseType(type) == JSONOID;
+}
+
+static void
+add_clause(PlannerInfo *root, RelOptInfo *relation, Expr *clause, PlanParts *parts)
+{
+	Shippable part;
+
+	if (!shippable(root, relation, clause, &part))
+	{
+		parts->local = lappend(parts->local, clause);
+		return;
+	}
+	if (part.exact)
+		parts->exact = lappend(parts->exact, clause);
+	else
+		parts->local = lappend(parts->local, clause);
+
+	if (part.operand != nullptr)
+	{
+		part.condition.operand = list_length(parts->operands);
+		parts->operands = lappend(parts->operands, part.operand);
+	}
+	parts->conditions = lappend(parts->conditions, condition_to_list(&part.condition));
+
+	/*
+	 * The column is fetched even if nothing else wants it, so that a value that MongoDB lets pass but that does not fit the
+	 * column (1.5 < 2 in an integer column) is an error and not a row.  Nothing like that passes IS NULL, and everything
+	 * fits json.
+	 */
+	if (part.condition.comparison != Comparison::is_null && !is_json(part.column->vartype))
+		parts->wanted = bms_add_member(
+			parts->wanted, part.column->varattno - FirstLowInvalidHeapAttributeNumber);
+}
+
+static PlanParts
+divide_clauses(PlannerInfo *root, RelOptInfo *relation, List *clauses)
+{
+	PlanParts parts = {};
+	ListCell *cell;
+
+	foreach (cell, clauses)
+	{
+		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);
+
+		/* A pseudoconstant is a gate above the scan. */
+		if (!restriction->pseudoconstant)
+			add_clause(root, relation, restriction->clause, &parts);
+	}
+
+	/* The target list holds every column above: the relation's own may have been replaced by the query's. */
+	pull_varattnos(reinterpret_cast<Node *>(relation->reltarget->exprs), relation->relid,
+				   &parts.wanted);
+	pull_varattnos(reinterpret_cast<Node *>(parts.local), relation->relid, &parts.wanted);
+	return parts;
+}
+
+/* The wanted attribute numbers, without those of system columns; a whole row is 0. */
+static List *
+attribute_list(Bitmapset *wanted)
+{
+	List *result = NIL;
+	int member = -1;
+
+	while ((member = bms_next_member(wanted, member)) >= 0)
+		if (member + FirstLowInvalidHeapAttributeNumber >= 0)
+			result = lappend_int(result, member + FirstLowInvalidHeapAttributeNumber);
+	return result;
+}
+
+static int
+add_bound(List **operands, Node *bound)
+{
+	if (bound == nullptr)
+		return -1;
+	*operands = lappend(*operands, bound);
+	return list_length(*operands) - 1;
+}
+
+/* A scan that stands for the LIMIT above it as well: its slot holds just the columns that the target needs. */
+static ForeignScan *
+plan_limit(PlannerInfo *root, ForeignPath *path, List *tlist)
+{
+	int relid = intVal(linitial(path->fdw_private));
+	RelOptInfo *relation = root->simple_rel_array[relid];
+	PlanParts parts = divide_clauses(root, relation, relation->baserestrictinfo);
+	List *columns;
+	List *slot_columns = NIL;
+	ListCell *cell;
+
+	plain_columns(relation->reltarget, &columns);
+	List *slot = add_to_flat_tlist(NIL, columns);
+	foreach (cell, slot)
+	{
+		auto *column = reinterpret_cast<Var *>(lfirst_node(TargetEntry, cell)->expr);
+		slot_columns = lappend_int(slot_columns, column->varattno);
+	}
+
+	int limit = add_bound(&parts.operands, root->parse->limitCount);
+	int offset = add_bound(&parts.operands, root->parse->limitOffset);
+	List *items = list_make5(parts.conditions, attribute_list(parts.wanted), makeInteger(limit),
+							 makeInteger(offset), slot_columns);
+	return make_foreignscan(tlist, NIL, 0, parts.operands, items, slot, NIL, nullptr);
+}
+
+ForeignScan *
+get_foreign_plan(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, ForeignPath *path,
+				 List *tlist, List *clauses, Plan *outer_plan)
+{
+	if (relation->reloptkind == RELOPT_UPPER_REL)
+		return plan_limit(root, path, tlist);
+
+	PlanParts parts = divide_clauses(root, relation, clauses);
+	List *items = list_make5(parts.conditions, attribute_list(parts.wanted), makeInteger(-1),
+							 makeInteger(-1), NIL);
+	return make_foreignscan(tlist, parts.local, relation->relid, parts.operands, items, NIL,
+							parts.exact, outer_plan);
+}
+
+} // namespace bridge

@@ -1,0 +1,570 @@
+/*
+ * scan.cpp — running a foreign scan, and showing it.
+ *
+ * A scan starts when its first row is asked for: only then are the operands of its conditions known.  Starting means to
+ * compute them, to write the command and to open a cursor; everything that belongs to it lives in one memory context,
+ * whose reset closes the cursor, be it at a rescan, at the end or in the wake of an ERROR.
+ *
+ * A table with a tenant_field shows the documents of the tenant in force and nothing else, whoever asks.  Without a
+ * tenant nothing is sent to MongoDB.  A scan that is still open when the tenant changes ends with an error.
+ */
+#include <optional>
+
+#include "../client/cursor.h"
+#include "bson_datum.h"
+#include "connection.h"
+#include "fdw.h"
+#include "tenancy_api.h"
+
+namespace bridge
+{
+
+/* The cursor's home: it is opened after its home was made, and can be closed before it is left. */
+struct CursorHome
+{
+	std::optional<Cursor> cursor;
+};
+
+/* ForeignScanState.fdw_state */
+struct Scan
+{
+	Relation table;
+	TableOptions options;
+	Oid server;
+	Oid user;
+	ColumnMap *columns;
+	FindCommand find;
+	List *operand_states; /* of ExprState */
+	AttrNumber *slot_columns; /* by the slot's position; null: the slot is the table's */
+	int slot_width;
+	Datum *values; /* of a whole row, if the slot is not */
+	bool *nulls;
+
+	/* From the start of a scan to its end or the next rescan. */
+	MemoryContext context;
+	CursorHome *home;
+	bool started;
+	bool finished;
+	bool seen; /* a document has come */
+};
+
+/*
+ * Plans
+ */
+
+static List *
+plan_item(ForeignScan *plan, PlanItem item)
+{
+	return static_cast<List *>(list_nth(plan->fdw_private, static_cast<int>(item)));
+}
+
+static Operand *
+plan_bound(ForeignScan *plan, PlanItem item, Operand *operands)
+{
+	int number = intVal(list_nth(plan->fdw_private, static_cast<int>(item)));
+
+	return number >= 0 ? &operands[number] : nullptr;
+}
+
+static Index
+scanned_relation(ForeignScan *plan)
+{
+	return plan->scan.scanrelid > 0
+			   ? plan->scan.scanrelid
+			   : static_cast<Index>(bms_next_member(tenancy_scan_relids(plan), -1));
+}
+
+/* column_map_build's set, which is never empty: an empty one would mean all columns. */
+static Bitmapset *
+wanted_columns(ForeignScan *plan)
+{
+	Bitmapset *wanted =
+		bms_make_singleton(TableOidAttributeNumber - FirstLowInvalidHeapAttributeNumber);
+	ListCell *cell;
+
+	foreach (cell, plan_item(plan, PlanItem::attributes))
+		wanted = bms_add_member(wanted, lfirst_int(cell) - FirstLowInvalidHeapAttributeNumber);
+	return wanted;
+}
+
+/* What does not depend on the operands' values. */
+static FindCommand
+describe_find(ForeignScan *plan, const TableOptions *options, Oid foreign_table, TupleDesc row)
+{
+	FindCommand find = {};
+	int count = list_length(plan->fdw_exprs);
+
+	find.collection = options->collection;
+	find.tenant_field = options->tenant_field;
+	find.batch_size = options->batch_size;
+	find.conditions = plan_item(plan, PlanItem::conditions);
+	find.operands = static_cast<Operand *>(palloc0(sizeof(Operand) * Max(count, 1)));
+	find.limit = plan_bound(plan, PlanItem::limit, find.operands);
+	find.offset = plan_bound(plan, PlanItem::offset, find.operands);
+	for (int i = 0; i < count; i++)
+		find.operands[i].type = exprType(static_cast<Node *>(list_nth(plan->fdw_exprs, i)));
+
+	bool whole_row = list_member_int(plan_item(plan, PlanItem::attributes), 0);
+	for (int i = 0; i < row->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(row, i);
+		if (attribute->attisdropped ||
+			!(whole_row || list_member_int(plan_item(plan, PlanItem::attributes), attribute->attnum)))
+			continue;
+		ColumnOptions column = column_options(foreign_table, attribute->attnum);
+		find.whole = find.whole || column.document;
+		find.paths = lappend(find.paths, makeString(pstrdup(column.path)));
+	}
+	return find;
+}
+
+/*
+ * Begin
+ */
+
+static void
+use_slot_columns(Scan *scan, List *columns)
+{
+	int natts = RelationGetNumberOfAttributes(scan->table);
+	ListCell *cell;
+
+	scan->slot_columns =
+		static_cast<AttrNumber *>(palloc(sizeof(AttrNumber) * Max(list_length(columns), 1)));
+	foreach (cell, columns)
+		scan->slot_columns[scan->slot_width++] = static_cast<AttrNumber>(lfirst_int(cell));
+	scan->values = static_cast<Datum *>(palloc0(sizeof(Datum) * Max(natts, 1)));
+	scan->nulls = static_cast<bool *>(palloc0(sizeof(bool) * Max(natts, 1)));
+}
+
+void
+begin_foreign_scan(ForeignScanState *node, int flags)
+{
+	auto *plan = reinterpret_cast<ForeignScan *>(node->ss.ps.plan);
+	EState *estate = node->ss.ps.state;
+
+	if (flags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+
+	auto *scan = static_cast<Scan *>(palloc0(sizeof(Scan)));
+	Index relation = scanned_relation(plan);
+	scan->table = ExecGetRangeTableRelation(estate, relation);
+	Oid foreign_table = RelationGetRelid(scan->table);
+	scan->options = table_options(foreign_table);
+	scan->server = GetForeignTable(foreign_table)->serverid;
+	scan->user = tenancy_scan_user(plan, exec_rt_fetch(relation, estate));
+	scan->columns = column_map_build(scan->table, wanted_columns(plan), estate->es_query_cxt);
+	scan->find =
+		describe_find(plan, &scan->options, foreign_table, RelationGetDescr(scan->table));
+	scan->operand_states = ExecInitExprList(plan->fdw_exprs, &node->ss.ps);
+	if (plan->scan.scanrelid == 0)
+		use_slot_columns(scan, plan_item(plan, PlanItem::slot_columns));
+	scan->context = AllocSetContextCreate(estate->es_query_cxt, "tenancy_mongo scan",
+										  ALLOCSET_DEFAULT_SIZES);
+	node->fdw_state = scan;
+}
+
+/*
+ * The tenant
+ */
+
+static const TenancyApi *
+tenancy_api()
+{
+	auto *api = static_cast<TenancyApi *>(*find_rendezvous_variable(TENANCY_API_RENDEZVOUS));
+
+	if (api == nullptr || api->version != TENANCY_API_VERSION)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("foreign tables with option \"tenant_field\" need the tenant context"),
+						errdetail("The library \"tenancy\" is not loaded, or is of another version."),
+						errhint("Add this line to postgresql.conf and restart the server: "
+								"shared_preload_libraries = 'tenancy'")));
+	return api;
+}
+
+/* The tenant of the scan that starts; false if there is none. */
+static bool
+take_tenant(Scan *scan)
+{
+	if (scan->options.tenant_field == nullptr)
+		return true;
+
+	const char *tenant = tenancy_api()->current_tenant();
+	if (tenant == nullptr)
+		return false;
+	scan->find.tenant.type = CSTRINGOID;
+	scan->find.tenant.value = CStringGetDatum(pstrdup(tenant));
+	return true;
+}
+
+static void
+check_tenant(Scan *scan)
+{
+	if (scan->options.tenant_field == nullptr)
+		return;
+
+	const char *tenant = tenancy_api()->current_tenant();
+	if (tenant == nullptr || strcmp(tenant, DatumGetCString(scan->find.tenant.value)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("tenant context has changed while foreign table \"%s\" was being read",
+						RelationGetRelationName(scan->table)),
+				 errhint("Close cursors before the tenant changes.")));
+}
+
+/*
+ * Start
+ */
+
+static void
+compute_operands(ForeignScanState *node, Scan *scan)
+{
+	ExprContext *context = node->ss.ps.ps_ExprContext;
+	int i = 0;
+	ListCell *cell;
+
+	foreach (cell, scan->operand_states)
+	{
+		Operand *operand = &scan->find.operands[i++];
+		operand->value = ExecEvalExpr(static_cast<ExprState *>(lfirst(cell)), context,
+									  &operand->isnull);
+	}
+}
+
+/* A kept connection may have died since: then there is a second try on a new one. */
+static void
+open_cursor(Scan *scan, const bson_t *command)
+{
+	const char *what =
+		psprintf("collection \"%s.%s\"", scan->options.database, scan->options.collection);
+	bool kept;
+	Client *client = connection_get(scan->server, scan->user, &kept);
+	CursorHome *home = own<CursorHome>(scan->context);
+	Failure failure;
+	auto open = [&] { home->cursor.emplace(*client, scan->options.database, command, what); };
+
+	if (!attempt(&failure, open))
+	{
+		if (!kept || !client->broken())
+			raise_failure(&failure);
+		CHECK_FOR_INTERRUPTS();
+		client = connection_get(scan->server, scan->user);
+		guarded(open);
+	}
+	if (scan->options.batch_size > 0)
+		home->cursor->set_batch_size(scan->options.batch_size);
+	scan->home = home;
+}
+
+static void
+start(ForeignScanState *node, Scan *scan)
+{
+	MemoryContext caller = MemoryContextSwitchTo(scan->context);
+
+	scan->started = true;
+	scan->finished = true; /* unless there is something to read */
+	scan->seen = false;
+	if (take_tenant(scan))
+	{
+		bson_t *command = new_document();
+
+		compute_operands(node, scan);
+		if (deparse_find(&scan->find, command))
+		{
+			open_cursor(scan, command);
+			scan->finished = false;
+		}
+	}
+	MemoryContextSwitchTo(caller);
+}
+
+/* Closes the cursor and forgets everything that belongs to it. */
+static void
+stop(Scan *scan)
+{
+	scan->home = nullptr;
+	MemoryContextReset(scan->context);
+}
+
+/*
+ * A collection that does not exist is empty to MongoDB, but most often a mistake.  So the first empty answer of a table is
+ * looked into; which tables have been found is remembered until the table or a server is altered.
+ */
+
+static HTAB *known_collections = nullptr;
+
+static void
+forget_collections(Datum arg, Oid relation)
+{
+	HASH_SEQ_STATUS scan;
+
+	hash_seq_init(&scan, known_collections);
+	while (auto *known = static_cast<Oid *>(hash_seq_search(&scan)))
+		if (!OidIsValid(relation) || *known == relation)
+			hash_search(known_collections, known, HASH_REMOVE, nullptr);
+}
+
+static bool
+collection_is_known(Oid foreign_table, HASHACTION action)
+{
+	bool found;
+
+	if (known_collections == nullptr)
+	{
+		HASHCTL control = {};
+		control.keysize = sizeof(Oid);
+		control.entrysize = sizeof(Oid);
+		known_collections =
+			hash_create("tenancy_mongo collections", 64, &control, HASH_ELEM | HASH_BLOBS);
+		CacheRegisterRelcacheCallback(forget_collections, (Datum) 0);
+		CacheRegisterSyscacheCallback(
+			FOREIGNSERVEROID,
+			[](Datum arg, int cache, uint32 hash) { forget_collections(arg, InvalidOid); }, (Datum) 0);
+	}
+	hash_search(known_collections, &foreign_table, action, &found);
+	return found;
+}
+
+/* Asks for the collection by name; a user who may not ask is taken at his word. */
+static bool
+collection_exists(Scan *scan)
+{
+	static constexpr int unauthorized = 13;
+	Client *client = connection_get(scan->server, scan->user);
+	bson_t *command = new_document();
+	bson_t filter;
+	Failure failure;
+	bool exists = false;
+
+	BSON_APPEND_INT32(command, "listCollections", 1);
+	BSON_APPEND_DOCUMENT_BEGIN(command, "filter", &filter);
+	BSON_APPEND_UTF8(&filter, "name", scan->options.collection);
+	bson_append_document_end(command, &filter);
+	BSON_APPEND_BOOL(command, "nameOnly", true);
+	BSON_APPEND_BOOL(command, "authorizedCollections", true);
+
+	bool asked = attempt(&failure, [&] {
+		Document reply = client->command(scan->options.database, command, true);
+		bson_iter_t field;
+		bson_iter_t found;
+		exists = bson_iter_init(&field, reply.get()) &&
+				 bson_iter_find_descendant(&field, "cursor.firstBatch.0", &found);
+	});
+	if (!asked && failure.server_code != unauthorized)
+		raise_failure(&failure);
+	return exists || !asked;
+}
+
+static void
+check_collection(Scan *scan)
+{
+	Oid foreign_table = RelationGetRelid(scan->table);
+
+	if (collection_is_known(foreign_table, HASH_FIND))
+		return;
+	if (!scan->seen && !collection_exists(scan))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_TABLE_NOT_FOUND),
+				 errmsg("collection \"%s.%s\" of foreign table \"%s\" does not exist",
+						scan->options.database, scan->options.collection,
+						RelationGetRelationName(scan->table)),
+				 errhint("Create the collection, or correct the name: ALTER FOREIGN TABLE %s OPTIONS (SET "
+						 "collection '…');",
+						 quote_qualified_identifier(
+							 get_namespace_name(RelationGetNamespace(scan->table)),
+							 RelationGetRelationName(scan->table)))));
+	collection_is_known(foreign_table, HASH_ENTER);
+}
+
+/*
+ * A projection may lack _id, which a complaint must name.  So a document is looked up that the scan would meet and that
+ * holds the same value in the same place.
+ */
+static const char *
+find_document_id(Scan *scan, const bson_t *document, const char *path)
+{
+	Client *client = connection_get(scan->server, scan->user);
+	bson_t *filter = new_document();
+	bson_t *command = new_document();
+	bson_t *value = new_document();
+	Items both = new_items();
+	bson_iter_t field;
+	bson_iter_t misfit;
+	Failure failure;
+
+	if (!bson_iter_init(&field, document) || !bson_iter_find_descendant(&field, path, &misfit) ||
+		!deparse_filter(&scan->find, filter))
+		return nullptr;
+	bson_t inner;
+	bson_append_document_begin(value, path, -1, &inner);
+	bson_append_iter(&inner, "$eq", -1, &misfit);
+	bson_append_document_end(value, &inner);
+	both.add(filter);
+	both.add(value);
+
+	bson_t all;
+	bson_t projection;
+	BSON_APPEND_UTF8(command, "find", scan->options.collection);
+	BSON_APPEND_DOCUMENT_BEGIN(command, "filter", &all);
+	BSON_APPEND_ARRAY(&all, "$and", both.array);
+	bson_append_document_end(command, &all);
+	BSON_APPEND_DOCUMENT_BEGIN(command, "projection", &projection);
+	BSON_APPEND_INT32(&projection, "_id", 1);
+	bson_append_document_end(command, &projection);
+	BSON_APPEND_INT64(command, "limit", 1);
+
+	CursorHome *home = own<CursorHome>(CurrentMemoryContext);
+	const bson_t *found = nullptr;
+	if (!attempt(&failure, [&] {
+			home->cursor.emplace(*client, scan->options.database, command, "the document's _id");
+			found = home->cursor->next();
+		}))
+		return nullptr;
+	return found != nullptr && bson_iter_init_find(&field, found, "_id") ? bson_value_text(&field)
+																		  : nullptr;
+}
+
+/*
+ * Rows
+ */
+
+static const bson_t *
+next_document(Scan *scan)
+{
+	Cursor *cursor = &*scan->home->cursor;
+	const bson_t *document = guarded([&] { return cursor->next(); });
+
+	if (!scan->seen)
+	{
+		scan->seen = document != nullptr;
+		MemoryContext caller = MemoryContextSwitchTo(scan->context);
+		check_collection(scan);
+		MemoryContextSwitchTo(caller);
+	}
+	return document;
+}
+
+static void
+convert(Scan *scan, const bson_t *document, Datum *values, bool *nulls)
+{
+	Mismatch mismatch;
+
+	if (likely(column_map_convert(scan->columns, document, values, nulls, &mismatch)))
+		return;
+	if (mismatch.document_id == nullptr && mismatch.path[0] != '\0')
+		mismatch.document_id = find_document_id(scan, document, mismatch.path);
+	CHECK_FOR_INTERRUPTS();
+	report_mismatch(&mismatch, scan->table);
+}
+
+static void
+fill_slot(Scan *scan, const bson_t *document, TupleTableSlot *slot)
+{
+	if (scan->slot_columns == nullptr)
+		convert(scan, document, slot->tts_values, slot->tts_isnull);
+	else
+	{
+		convert(scan, document, scan->values, scan->nulls);
+		for (int i = 0; i < scan->slot_width; i++)
+		{
+			slot->tts_values[i] = scan->values[scan->slot_columns[i] - 1];
+			slot->tts_isnull[i] = scan->nulls[scan->slot_columns[i] - 1];
+		}
+	}
+	ExecStoreVirtualTuple(slot);
+}
+
+TupleTableSlot *
+iterate_foreign_scan(ForeignScanState *node)
+{
+	auto *scan = static_cast<Scan *>(node->fdw_state);
+	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+
+	ExecClearTuple(slot);
+	if (unlikely(!scan->started))
+		start(node, scan);
+	if (scan->finished)
+		return slot;
+
+	check_tenant(scan);
+	const bson_t *document = next_document(scan);
+	if (document == nullptr)
+	{
+		scan->finished = true;
+		stop(scan);
+	}
+	else
+		fill_slot(scan, document, slot);
+	return slot;
+}
+
+void
+rescan_foreign_scan(ForeignScanState *node)
+{
+	auto *scan = static_cast<Scan *>(node->fdw_state);
+
+	stop(scan);
+	scan->started = false;
+}
+
+void
+end_foreign_scan(ForeignScanState *node)
+{
+	auto *scan = static_cast<Scan *>(node->fdw_state);
+
+	/* The rest goes with the query; a cursor that is still open should not wait for that. */
+	if (scan != nullptr)
+		stop(scan);
+}
+
+/*
+ * EXPLAIN
+ */
+
+/* Constants have their values; what is computed when the scan starts is shown as the expression that it is. */
+static void
+name_operands(FindCommand *find, ForeignScan *plan, ExplainState *explain)
+{
+	List *context =
+		set_deparse_context_plan(explain->deparse_cxt, reinterpret_cast<Plan *>(plan), NIL);
+	int i = 0;
+	ListCell *cell;
+
+	foreach (cell, plan->fdw_exprs)
+	{
+		auto *expression = static_cast<Node *>(lfirst(cell));
+		Operand *operand = &find->operands[i++];
+
+		if (IsA(expression, Const))
+		{
+			operand->value = reinterpret_cast<Const *>(expression)->constvalue;
+			operand->isnull = reinterpret_cast<Const *>(expression)->constisnull;
+		}
+		else
+			operand->name = deparse_expression(expression, context, true, false);
+	}
+	find->tenant.name = "tenancy.current_tenant()";
+}
+
+void
+explain_foreign_scan(ForeignScanState *node, ExplainState *explain)
+{
+	auto *plan = reinterpret_cast<ForeignScan *>(node->ss.ps.plan);
+
+	if (!explain->verbose)
+		return;
+
+	Oid foreign_table = exec_rt_fetch(scanned_relation(plan), node->ss.ps.state)->relid;
+	TableOptions options = table_options(foreign_table);
+	Relation table = RelationIdGetRelation(foreign_table);
+	FindCommand find = describe_find(plan, &options, foreign_table, RelationGetDescr(table));
+	bson_t *command = new_document();
+
+	RelationClose(table);
+	name_operands(&find, plan, explain);
+	bool sent = deparse_find(&find, command);
+	ExplainPropertyText("Remote database", options.database, explain);
+	ExplainPropertyText("Remote command",
+						sent ? bson_document_text(command) : "none: no document can match", explain);
+}
+
+} // namespace bridge
