@@ -1,29 +1,26 @@
 #!/usr/bin/env bash
 # demo.sh — the story of pg_tenancy on real servers: "make demo", and "make demo-clean" to end it.
 #
-#     usage: demo.sh [--clean]
+#     usage: demo.sh [--clean] [directory]
 #
-# Installs what is missing, builds, starts a private PostgreSQL and a private one-node replica set under .work/demo, and
-# plays the files 1_… to 7_… of this directory, printing what is typed and what comes back.  The servers run on
+# Installs what is missing, builds, starts a private PostgreSQL and a private one-node replica set under the directory
+# (.work/demo), and plays the files 1_… to 7_… of this directory, printing what is typed and what comes back.  The servers run on
 # afterwards, to be tried.  Each step is checked: a demo that does not show what it says exits with an error.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../test/support/common.sh"
 source "$top/test/support/servers.sh"
 
-demo=$work/demo
-data=$demo/servers
-tree=$demo/pg
-shown=$demo/shown
-
 main()
 {
 	if [ "${1:-}" = --clean ]; then
+		name_places "${2:-$work/demo}"
 		clean
-		say "The demo's servers are stopped and .work/demo is removed."
+		say "The demo's servers are stopped and $demo is removed."
 		return
 	fi
 	"$top/test/support/install_dependencies.sh" demo
 	reach_checkout demo/demo.sh "$@"
+	name_places "${1:-$work/demo}"
 	if [ -d "$demo" ]; then
 		say "A demo was here before: starting afresh."
 		clean
@@ -33,6 +30,14 @@ main()
 	start_postgres_with_credentials
 	play
 	explain
+}
+
+name_places()
+{
+	demo=$1
+	data=$demo/servers
+	tree=$demo/pg
+	shown=$demo/shown
 }
 
 #

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # check.sh — every test, from a fresh clone: what "make check" and .ci/run call.
 #
-#     usage: check.sh [part [file…]]      parts: unit modules regress isolation scripts tap lint installcheck
+#     usage: check.sh [part [file…]]      parts: unit modules regress isolation scripts tap demo lint installcheck
 #
 #     check.sh regress tenant_context     a regress test alone
 #     check.sh tap test/t/020_fdw.pl      a TAP file alone
@@ -33,11 +33,11 @@ main()
 
 	case $part in
 		all)
-			for part in unit modules regress isolation scripts tap lint; do
+			for part in unit modules regress isolation scripts tap demo lint; do
 				"run_$part"
 			done
 			;;
-		unit | modules | regress | isolation | scripts | tap | lint | installcheck) "run_$part" "$@" ;;
+		unit | modules | regress | isolation | scripts | tap | demo | lint | installcheck) "run_$part" "$@" ;;
 		*) fail "unknown part \"$part\"" ;;
 	esac
 	summary
@@ -245,6 +245,35 @@ run_tap()
 			failure "TAP test $name" "$output/$name.log" 30
 			grep -vE '^#? *$' "$output/$name/tmp_check/log/regress_log_$name" 2> /dev/null | tail -n 60 | sed 's/^/    /' || true
 		fi
+	done
+}
+
+# The demo checks itself; it is to play twice and to leave nothing.
+run_demo()
+{
+	local directory=$scratch/demo attempt
+
+	step "Demo"
+	for attempt in first second; do
+		if "$top/demo/demo.sh" "$directory" > "$log/demo.log" 2>&1 9>&-; then
+			pass 1
+		else
+			failure "demo, $attempt time" "$log/demo.log"
+		fi
+	done
+	"$top/demo/demo.sh" --clean "$directory" > "$log/demo_clean.log" 2>&1 || failure "demo's clean-up" "$log/demo_clean.log"
+	lint_is_empty "a file or process that the demo's clean-up left" < <(
+		find "$directory" 2> /dev/null
+		processes_with "$directory")
+}
+
+# The processes whose arguments hold a text.
+processes_with()
+{
+	local file line
+	for file in /proc/[0-9]*/cmdline; do
+		line=$(tr '\0' ' ' 2> /dev/null < "$file") || continue
+		[[ $line != *"$1"* ]] || say "$file: $line"
 	done
 }
 
