@@ -238,31 +238,26 @@ END
 $function$;
 REVOKE ALL ON FUNCTION tenancy_mongo._follow_description(tenancy_mongo.registry_tenants) FROM PUBLIC;
 
--- The status, which acts.
+-- The status, which acts: triggers on tenancy.tenants open and close the tenant's schemas as it says.
 CREATE FUNCTION tenancy_mongo._follow_status(document tenancy_mongo.registry_tenants, tenant tenancy.tenants) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path TO pg_catalog, pg_temp
 AS $function$
+DECLARE
+    -- A document that is being provisioned wants the tenant to be active.
+    wanted text := CASE document.status WHEN 'provisioning' THEN 'active' ELSE document.status END;
 BEGIN
-    IF document.status = 'provisioning' AND tenant.status = 'active' THEN
-        -- Asked for again: what stands, stands; a system that its tier gained since is installed, and MongoDB is told.
+    IF wanted = 'active' AND (document.status = 'provisioning' OR tenant.role_name IS NULL) THEN
+        -- Asked for again, what stands stands, and what its tier gained since is installed.
+        UPDATE tenancy.tenants t SET status = 'provisioning'
+         WHERE t.tenant_id = document.tenant_id AND t.status NOT IN ('provisioning', 'active');
         PERFORM tenancy.provision_tenant(document.tenant_id);
+    ELSIF tenant.status <> wanted THEN
+        UPDATE tenancy.tenants t SET status = wanted WHERE t.tenant_id = document.tenant_id;
+    END IF;
+    IF document.status = 'provisioning' THEN
         UPDATE tenancy_mongo.registry_queue q SET push_status = 'active', push_expected = 'provisioning'
          WHERE q.tenant_id = document.tenant_id;
-    ELSIF document.status IN ('provisioning', 'active') AND tenant.role_name IS NULL THEN
-        UPDATE tenancy.tenants t SET status = 'provisioning'
-         WHERE t.tenant_id = document.tenant_id AND t.status <> 'provisioning';
-        PERFORM tenancy.provision_tenant(document.tenant_id);
-    ELSIF document.status IN ('provisioning', 'active') AND tenant.status <> 'active' THEN
-        PERFORM tenancy.resume_tenant(document.tenant_id);
-    ELSIF document.status IN ('suspended', 'inactive') AND tenant.role_name IS NULL THEN
-        -- Nothing stands yet, so there is nothing to take away.
-        UPDATE tenancy.tenants t SET status = document.status
-         WHERE t.tenant_id = document.tenant_id AND t.status <> document.status;
-    ELSIF document.status = 'suspended' AND tenant.status <> 'suspended' THEN
-        PERFORM tenancy.suspend_tenant(document.tenant_id);
-    ELSIF document.status = 'inactive' AND tenant.status <> 'inactive' THEN
-        PERFORM tenancy.deactivate_tenant(document.tenant_id);
     END IF;
 END
 $function$;
@@ -276,6 +271,7 @@ DECLARE
     document tenancy_mongo.registry_tenants;
     documents bigint;
 BEGIN
+    PERFORM tenancy.lock_tenant(followed);
     SELECT pg_catalog.count(*) INTO documents FROM tenancy_mongo.registry_tenants r WHERE r.tenant_id = followed;
     IF documents > 1 THEN
         RAISE EXCEPTION 'more than one document names tenant "%"', followed
@@ -287,12 +283,23 @@ BEGIN
         PERFORM tenancy_mongo._follow_status(document, tenancy_mongo._follow_description(document));
     ELSE
         -- A tenant whose document is gone keeps its data and loses its access.
-        PERFORM tenancy.deactivate_tenant(t.tenant_id)
-           FROM tenancy.tenants t WHERE t.tenant_id = followed AND t.status <> 'inactive' AND t.role_name IS NOT NULL;
+        UPDATE tenancy.tenants t SET status = 'inactive' WHERE t.tenant_id = followed AND t.status <> 'inactive';
     END IF;
 END
 $function$;
 REVOKE ALL ON FUNCTION tenancy_mongo._follow_document(text) FROM PUBLIC;
+
+-- How far the stream has come, as a cluster time; a resume token's hexadecimal data begins with a type byte and that.
+CREATE FUNCTION tenancy_mongo._stream_cluster_time(server name) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path TO pg_catalog, pg_temp
+AS $function$
+    SELECT coalesce(('x' || pg_catalog.convert_from(pg_catalog.substring(t.token, 18, 16), 'UTF8'))::bit(64)::bigint, 0)
+      FROM tenancy_mongo.stream t
+      JOIN pg_catalog.pg_foreign_server s ON s.oid = t.server
+     WHERE s.srvname = _stream_cluster_time.server
+$function$;
+REVOKE ALL ON FUNCTION tenancy_mongo._stream_cluster_time(name) FROM PUBLIC;
 
 -- One step for one tenant ---------------------------------------------------------------------------------------------
 
@@ -409,6 +416,17 @@ REVOKE ALL ON FUNCTION tenancy_mongo._next_reconcile_ms() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION tenancy_mongo._next_reconcile_ms() TO tenancy_mirror;
 
 -- mirror_registry() ---------------------------------------------------------------------------------------------------
+
+-- The supervisor, which mirror() and unmirror() wake at commit, starts or ends the registry worker by this.
+CREATE FUNCTION tenancy_mongo._set_stream_registry(server name, acts boolean) RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path TO pg_catalog, pg_temp
+AS $function$
+    UPDATE tenancy_mongo.stream t SET registry = acts
+      FROM pg_catalog.pg_foreign_server s
+     WHERE s.oid = t.server AND s.srvname = _set_stream_registry.server
+$function$;
+REVOKE ALL ON FUNCTION tenancy_mongo._set_stream_registry(name, boolean) FROM PUBLIC;
 
 CREATE FUNCTION tenancy_mongo.mirror_registry(server name) RETURNS void
     LANGUAGE plpgsql VOLATILE STRICT
