@@ -4,6 +4,9 @@
 PG_CONFIG ?= pg_config
 export PG_CONFIG
 
+# "make -j all install" would build a module twice at once; the modules themselves build in parallel.
+.NOTPARALLEL:
+
 MODULES_DIRS = pg_extension mongo_bridge
 
 all install uninstall clean:
