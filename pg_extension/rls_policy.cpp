@@ -42,7 +42,8 @@ struct Protection
 static const char *
 qualified_name(Oid relation)
 {
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation));
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+									  get_rel_name(relation));
 }
 
 /* The condition as CREATE POLICY would store it. */
@@ -50,9 +51,10 @@ static Node *
 parse_condition(const Protection &protection)
 {
 	ParseState *state = make_parsestate(nullptr);
-	ParseNamespaceItem *item =
-		addRangeTableEntryForRelation(state, protection.table, AccessShareLock, nullptr, false, false);
-	List *parsed = raw_parser(psprintf("SELECT 1 WHERE %s", protection.condition), RAW_PARSE_DEFAULT);
+	ParseNamespaceItem *item = addRangeTableEntryForRelation(
+		state, protection.table, AccessShareLock, nullptr, false, false);
+	List *parsed =
+		raw_parser(psprintf("SELECT 1 WHERE %s", protection.condition), RAW_PARSE_DEFAULT);
 	Node *where = castNode(SelectStmt, linitial_node(RawStmt, parsed)->stmt)->whereClause;
 
 	addNSItemToQuery(state, item, false, true, true);
@@ -79,8 +81,10 @@ policy_roles_suffice(HeapTuple tuple, TupleDesc descriptor, bool permissive)
 		return true;
 
 	bool null;
-	ArrayType *roles = DatumGetArrayTypeP(heap_getattr(tuple, Anum_pg_policy_polroles, descriptor, &null));
-	return ArrayGetNItems(ARR_NDIM(roles), ARR_DIMS(roles)) == 1 && *(Oid *) ARR_DATA_PTR(roles) == InvalidOid;
+	ArrayType *roles =
+		DatumGetArrayTypeP(heap_getattr(tuple, Anum_pg_policy_polroles, descriptor, &null));
+	return ArrayGetNItems(ARR_NDIM(roles), ARR_DIMS(roles)) == 1 &&
+		   *(Oid *) ARR_DATA_PTR(roles) == InvalidOid;
 }
 
 static void
@@ -91,8 +95,10 @@ emit_policy(const Protection &protection, const char *name, bool permissive)
 
 	ScanKeyInit(&keys[0], Anum_pg_policy_polrelid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(RelationGetRelid(protection.table)));
-	ScanKeyInit(&keys[1], Anum_pg_policy_polname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum(name));
-	SysScanDesc scan = systable_beginscan(policies, PolicyPolrelidPolnameIndexId, true, nullptr, 2, keys);
+	ScanKeyInit(&keys[1], Anum_pg_policy_polname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum(name));
+	SysScanDesc scan =
+		systable_beginscan(policies, PolicyPolrelidPolnameIndexId, true, nullptr, 2, keys);
 	HeapTuple tuple = systable_getnext(scan);
 	bool present = HeapTupleIsValid(tuple), good = false;
 
@@ -113,7 +119,8 @@ emit_policy(const Protection &protection, const char *name, bool permissive)
 	if (present && !good)
 		appendStringInfo(protection.sql, "DROP POLICY %s ON %s;\n", name, protection.name);
 	if (!good)
-		appendStringInfo(protection.sql, "CREATE POLICY %s ON %s%s\n    USING (%s)\n    WITH CHECK (%s);\n", name,
+		appendStringInfo(protection.sql,
+						 "CREATE POLICY %s ON %s%s\n    USING (%s)\n    WITH CHECK (%s);\n", name,
 						 protection.name, permissive ? "" : " AS RESTRICTIVE", protection.condition,
 						 protection.condition);
 }
@@ -145,7 +152,8 @@ emit_column(const Protection &protection)
 	const char *column = quote_identifier(protection.column);
 
 	if (!form->atthasdef)
-		appendStringInfo(protection.sql, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT tenancy.current_tenant();\n",
+		appendStringInfo(protection.sql,
+						 "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT tenancy.current_tenant();\n",
 						 protection.name, column);
 	if (!protection.index_from_parent && !has_leading_index(protection.table, attribute))
 		appendStringInfo(protection.sql, "CREATE INDEX ON %s (%s);\n", protection.name, column);
@@ -208,7 +216,8 @@ emit_revoke(StringInfo sql, Oid relation, AclMode privileges, const char *what)
 		Oid grantee = lfirst_oid(cell);
 
 		appendStringInfo(sql, "%s%s", foreach_current_index(cell) > 0 ? ", " : "",
-						 OidIsValid(grantee) ? quote_identifier(GetUserNameFromId(grantee, false)) : "PUBLIC");
+						 OidIsValid(grantee) ? quote_identifier(GetUserNameFromId(grantee, false))
+											 : "PUBLIC");
 	}
 
 	/* CASCADE: what a grantee with grant option has passed on goes too. */
@@ -219,7 +228,8 @@ emit_revoke(StringInfo sql, Oid relation, AclMode privileges, const char *what)
 static void
 emit_foreign_child(const Protection &protection)
 {
-	emit_revoke(protection.sql, RelationGetRelid(protection.table), ACL_ALL_RIGHTS_RELATION, "ALL ON");
+	emit_revoke(protection.sql, RelationGetRelid(protection.table), ACL_ALL_RIGHTS_RELATION,
+				"ALL ON");
 }
 
 static void
@@ -229,9 +239,11 @@ emit_table(const Protection &protection)
 	ListCell *cell;
 
 	if (!protection.table->rd_rel->relrowsecurity)
-		appendStringInfo(protection.sql, "ALTER TABLE %s ENABLE ROW LEVEL SECURITY;\n", protection.name);
+		appendStringInfo(protection.sql, "ALTER TABLE %s ENABLE ROW LEVEL SECURITY;\n",
+						 protection.name);
 	if (!protection.table->rd_rel->relforcerowsecurity)
-		appendStringInfo(protection.sql, "ALTER TABLE %s FORCE ROW LEVEL SECURITY;\n", protection.name);
+		appendStringInfo(protection.sql, "ALTER TABLE %s FORCE ROW LEVEL SECURITY;\n",
+						 protection.name);
 	emit_policy(protection, POLICY, true);
 	emit_policy(protection, FLOOR, false);
 	if (protection.column)
@@ -254,20 +266,23 @@ check_kind(Relation table, bool is_child)
 		case RELKIND_FOREIGN_TABLE:
 			if (is_child)
 				break;
-			ereport(ERROR,
-					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-					 errmsg("foreign table \"%s\" cannot have row-level security", RelationGetRelationName(table)),
-					 errhint("A foreign table of tenancy_mongo is bound to the tenant by its option tenant_field.")));
+			ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+							errmsg("foreign table \"%s\" cannot have row-level security",
+								   RelationGetRelationName(table)),
+							errhint("A foreign table of tenancy_mongo is bound to the tenant by "
+									"its option tenant_field.")));
 			break;
 		default:
 			ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 							errmsg("\"%s\" is not a table", RelationGetRelationName(table)),
-							errhint("A view is protected by its tables: ALTER VIEW %s SET (security_invoker = true);",
+							errhint("A view is protected by its tables: ALTER VIEW %s SET "
+									"(security_invoker = true);",
 									qualified_name(RelationGetRelid(table)))));
 	}
 
 	if (!tenancy_owns_relation(RelationGetRelid(table), GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(table->rd_rel->relkind), RelationGetRelationName(table));
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(table->rd_rel->relkind),
+					   RelationGetRelationName(table));
 }
 
 static void
@@ -278,19 +293,22 @@ check_column(Relation table, const char *column)
 	if (attribute == InvalidAttrNumber || attribute < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of table \"%s\" does not exist", column, RelationGetRelationName(table)),
+				 errmsg("column \"%s\" of table \"%s\" does not exist", column,
+						RelationGetRelationName(table)),
 				 errdetail("The tenant's column says whose a row is."),
-				 errhint("ALTER TABLE %s ADD COLUMN %s text; or name another column, or the one tenant that the table "
+				 errhint("ALTER TABLE %s ADD COLUMN %s text; or name another column, or the one "
+						 "tenant that the table "
 						 "belongs to.",
 						 qualified_name(RelationGetRelid(table)), quote_identifier(column))));
 
 	Oid type = getBaseType(get_atttype(RelationGetRelid(table), attribute));
 	if (type != TEXTOID && type != VARCHAROID)
-		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-						errmsg("column \"%s\" of table \"%s\" is of type %s, not text", column,
-							   RelationGetRelationName(table), format_type_be(type)),
-						errhint("ALTER TABLE %s ALTER COLUMN %s TYPE text;",
-								qualified_name(RelationGetRelid(table)), quote_identifier(column))));
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of table \"%s\" is of type %s, not text", column,
+						RelationGetRelationName(table), format_type_be(type)),
+				 errhint("ALTER TABLE %s ALTER COLUMN %s TYPE text;",
+						 qualified_name(RelationGetRelid(table)), quote_identifier(column))));
 }
 
 /* The statements that are missing for a table and all its children. */
@@ -397,7 +415,7 @@ tenancy_protect_ddl(PG_FUNCTION_ARGS)
 {
 	tenancy::ProtectArguments arguments = tenancy::protect_arguments(fcinfo);
 
-	PG_RETURN_TEXT_P(cstring_to_text(
-		tenancy::protection_sql(arguments.table, arguments.column, arguments.tenant, AccessShareLock)));
+	PG_RETURN_TEXT_P(cstring_to_text(tenancy::protection_sql(arguments.table, arguments.column,
+															 arguments.tenant, AccessShareLock)));
 }
 }

@@ -64,7 +64,8 @@ check_statement(Node *statement, int line)
 	else if (IsA(statement, CopyStmt) && !castNode(CopyStmt, statement)->filename)
 		what = "COPY from or to the client";
 	if (what)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("a system's script cannot use %s", what),
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("a system's script cannot use %s", what),
 						errdetail("It is run within the transaction that provisions a tenant."),
 						errcontext("line %d of the script", line)));
 }
@@ -101,9 +102,11 @@ substitute_script(const char *script, const char *schema, const char *tenant)
 {
 	Datum result = CStringGetTextDatum(script);
 
-	result = DirectFunctionCall3Coll(replace_text, C_COLLATION_OID, result, CStringGetTextDatum("@schema@"),
+	result = DirectFunctionCall3Coll(replace_text, C_COLLATION_OID, result,
+									 CStringGetTextDatum("@schema@"),
 									 CStringGetTextDatum(quote_identifier(schema)));
-	result = DirectFunctionCall3Coll(replace_text, C_COLLATION_OID, result, CStringGetTextDatum("@tenant@"),
+	result = DirectFunctionCall3Coll(replace_text, C_COLLATION_OID, result,
+									 CStringGetTextDatum("@tenant@"),
 									 CStringGetTextDatum(quote_literal_cstr(tenant)));
 	return TextDatumGetCString(result);
 }
@@ -121,7 +124,8 @@ tenancy_check_script(PG_FUNCTION_ARGS)
 	char *script = text_to_cstring(PG_GETARG_TEXT_PP(0));
 
 	if (tenancy::split_script(tenancy::substitute_script(script, "tenant_a_b", "a")) == NIL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the script of a system must not be empty")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the script of a system must not be empty")));
 	PG_RETURN_VOID();
 }
 

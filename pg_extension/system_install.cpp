@@ -68,11 +68,14 @@ query_row(const char *query, const char *const (&parameters)[count])
 static void
 check_tenant(const char *tenant)
 {
-	char **row = query_row("SELECT t.status FROM tenancy.tenants t WHERE t.tenant_id = $1 FOR UPDATE", {tenant});
+	char **row = query_row(
+		"SELECT t.status FROM tenancy.tenants t WHERE t.tenant_id = $1 FOR UPDATE", {tenant});
 
 	if (!row)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("tenant \"%s\" does not exist", tenant),
-						errhint("SELECT tenancy.create_tenant(%s, 'its name');", quote_literal_cstr(tenant))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("tenant \"%s\" does not exist", tenant),
+			 errhint("SELECT tenancy.create_tenant(%s, 'its name');", quote_literal_cstr(tenant))));
 	if (strcmp(row[0], "active") != 0 && strcmp(row[0], "provisioning") != 0)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("tenant \"%s\" is %s", tenant, row[0]),
@@ -84,31 +87,39 @@ static void
 find_version(Installation *installation)
 {
 	const char *system = installation->system;
-	char **row = query_row("SELECT s.type, s.status FROM tenancy.management_systems s WHERE s.system_id = $1", {system});
+	char **row = query_row(
+		"SELECT s.type, s.status FROM tenancy.management_systems s WHERE s.system_id = $1",
+		{system});
 
 	if (!row)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("system \"%s\" does not exist", system),
-						errhint("SELECT system_id FROM tenancy.available_systems;  The CRM comes with "
-								"CREATE EXTENSION tenancy_business;")));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("system \"%s\" does not exist", system),
+				 errhint("SELECT system_id FROM tenancy.available_systems;  The CRM comes with "
+						 "CREATE EXTENSION tenancy_business;")));
 	installation->type = row[0];
 	if (strcmp(row[1], "active") != 0)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("system \"%s\" is %s", system, row[1]),
-						errhint("UPDATE tenancy.management_systems SET status = 'active' WHERE system_id = %s;",
-								quote_literal_cstr(system))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("system \"%s\" is %s", system, row[1]),
+			 errhint(
+				 "UPDATE tenancy.management_systems SET status = 'active' WHERE system_id = %s;",
+				 quote_literal_cstr(system))));
 
 	row = query_row("SELECT v.version, v.version_id, v.install_sql FROM tenancy.system_versions v "
 					"WHERE v.system_id = $1 AND (v.version = $2 OR ($2 IS NULL AND v.is_latest))",
 					{system, installation->version});
 	if (!row && installation->version)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("version %s of system \"%s\" does not exist", installation->version, system),
+						errmsg("version %s of system \"%s\" does not exist", installation->version,
+							   system),
 						errhint("SELECT version FROM tenancy.system_versions WHERE system_id = %s;",
 								quote_literal_cstr(system))));
 	if (!row)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("system \"%s\" has no version", system),
-						errhint("SELECT tenancy.register_version(%s, '1.0.0', 'CREATE TABLE ...');",
-								quote_literal_cstr(system))));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("system \"%s\" has no version", system),
+				 errhint("SELECT tenancy.register_version(%s, '1.0.0', 'CREATE TABLE ...');",
+						 quote_literal_cstr(system))));
 	installation->version = row[0];
 	installation->version_id = row[1];
 	installation->script = row[2];
@@ -127,10 +138,12 @@ check_not_installed(const Installation &installation)
 		return;
 	if (strcmp(row[0], installation.system) == 0)
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
-						errmsg("tenant \"%s\" has system \"%s\" already", installation.tenant, installation.system),
+						errmsg("tenant \"%s\" has system \"%s\" already", installation.tenant,
+							   installation.system),
 						errdetail("It has version %s.", row[1])));
 	ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
-					errmsg("tenant \"%s\" has another system of type \"%s\"", installation.tenant, installation.type),
+					errmsg("tenant \"%s\" has another system of type \"%s\"", installation.tenant,
+						   installation.type),
 					errdetail("It is \"%s\", and both would use the schema \"%s\".", row[0],
 							  NameStr(installation.schema))));
 }
@@ -138,25 +151,28 @@ check_not_installed(const Installation &installation)
 static void
 check_dependencies(const Installation &installation)
 {
-	char **row = query_row("SELECT d.key, d.value FROM tenancy.system_versions v, "
-						   "pg_catalog.jsonb_each_text(v.dependencies) d "
-						   "WHERE v.version_id = $2 AND NOT EXISTS (SELECT FROM tenancy.tenant_systems i "
-						   "WHERE i.tenant_id = $1 AND i.system_id = d.key AND i.status = 'installed') ORDER BY d.key",
-						   {installation.tenant, installation.version_id});
+	char **row = query_row(
+		"SELECT d.key, d.value FROM tenancy.system_versions v, "
+		"pg_catalog.jsonb_each_text(v.dependencies) d "
+		"WHERE v.version_id = $2 AND NOT EXISTS (SELECT FROM tenancy.tenant_systems i "
+		"WHERE i.tenant_id = $1 AND i.system_id = d.key AND i.status = 'installed') ORDER BY d.key",
+		{installation.tenant, installation.version_id});
 
 	if (row)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("system \"%s\" needs system \"%s\"", installation.system, row[0]),
-						errdetail("Tenant \"%s\" does not have it.", installation.tenant),
-						errhint("SELECT tenancy.install_system(%s, %s);", quote_literal_cstr(installation.tenant),
-								quote_literal_cstr(row[0]))));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("system \"%s\" needs system \"%s\"", installation.system, row[0]),
+				 errdetail("Tenant \"%s\" does not have it.", installation.tenant),
+				 errhint("SELECT tenancy.install_system(%s, %s);",
+						 quote_literal_cstr(installation.tenant), quote_literal_cstr(row[0]))));
 }
 
 static void
 run_script(Installation *installation)
 {
 	const char *schema = NameStr(installation->schema);
-	List *statements = split_script(substitute_script(installation->script, schema, installation->tenant));
+	List *statements =
+		split_script(substitute_script(installation->script, schema, installation->tenant));
 	BorrowedRole borrowed = become_owner(psprintf("%s, pg_temp", quote_identifier(schema)));
 	ListCell *cell;
 
@@ -168,8 +184,9 @@ run_script(Installation *installation)
 		installation->line = statement->line;
 		int result = SPI_execute(statement->text, false, 0);
 		if (result < 0)
-			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-							errmsg("a system's script cannot hold this statement: %s", statement->text)));
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("a system's script cannot hold this statement: %s", statement->text)));
 	}
 	installation->line = 0;
 	become_caller(borrowed);
@@ -186,7 +203,8 @@ relations_of_schema(Oid schema)
 
 	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(NamespaceRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(schema));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(schema));
 	SysScanDesc scan = systable_beginscan(depend, DependReferenceIndexId, true, nullptr, 2, keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
@@ -213,8 +231,8 @@ grant(const char *privileges, const char *kind, const char *names, const Install
 {
 	if (*names == '\0')
 		return;
-	int result = SPI_execute(psprintf("GRANT %s ON %s %s TO %s, tenancy_service", privileges, kind, names,
-									  quote_identifier(NameStr(installation.role))),
+	int result = SPI_execute(psprintf("GRANT %s ON %s %s TO %s, tenancy_service", privileges, kind,
+									  names, quote_identifier(NameStr(installation.role))),
 							 false, 0);
 	if (result < 0)
 		elog(ERROR, "could not grant: %s", SPI_result_code_string(result));
@@ -250,10 +268,13 @@ protect_and_grant(const Installation &installation, Oid schema)
 				break;
 			case RELKIND_MATVIEW:
 			case RELKIND_FOREIGN_TABLE:
-				ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-								errmsg("a system cannot hold \"%s\"", get_rel_name(relation)),
-								errdetail("PostgreSQL has no row-level security for materialized views and foreign "
-										  "tables.")));
+				ereport(
+					ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("a system cannot hold \"%s\"", get_rel_name(relation)),
+					 errdetail(
+						 "PostgreSQL has no row-level security for materialized views and foreign "
+						 "tables.")));
 			default:
 				break;
 		}
@@ -276,9 +297,11 @@ install(Installation *installation)
 	protect_and_grant(*installation, schema);
 	error_context_stack = callback.previous;
 
-	query_row("INSERT INTO tenancy.tenant_systems (tenant_id, system_id, version_id, status, schema_name) "
+	query_row("INSERT INTO tenancy.tenant_systems (tenant_id, system_id, version_id, status, "
+			  "schema_name) "
 			  "VALUES ($1, $2, $3, 'installed', $4)",
-			  {installation->tenant, installation->system, installation->version_id, NameStr(installation->schema)});
+			  {installation->tenant, installation->system, installation->version_id,
+			   NameStr(installation->schema)});
 }
 
 } // namespace tenancy
@@ -293,7 +316,8 @@ tenancy_install_system(PG_FUNCTION_ARGS)
 	tenancy::Installation installation = {};
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("tenant and system must not be null")));
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("tenant and system must not be null")));
 	installation.tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	installation.system = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	installation.version = PG_ARGISNULL(2) ? nullptr : text_to_cstring(PG_GETARG_TEXT_PP(2));

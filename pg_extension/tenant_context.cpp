@@ -28,7 +28,7 @@ namespace tenancy
  */
 struct Tenant
 {
-	char id[TENANT_ID_MAX + 1];							  /* the key of "tenants" */
+	char id[TENANT_ID_MAX + 1];							/* the key of "tenants" */
 	alignas(int32) char text[VARHDRSZ + TENANT_ID_MAX]; /* the same as a text datum */
 };
 
@@ -132,7 +132,8 @@ check_lock(const char *id)
 		return true;
 
 	GUC_check_errcode(ERRCODE_ACTIVE_SQL_TRANSACTION);
-	GUC_check_errmsg("cannot change the tenant from \"%s\" to \"%s\" in this transaction", tenant->id, id);
+	GUC_check_errmsg("cannot change the tenant from \"%s\" to \"%s\" in this transaction",
+					 tenant->id, id);
 	GUC_check_errdetail("A transaction that has seen a tenant keeps it until it ends.");
 	if (tenant == in_force && locked_lxid != current_lxid())
 		GUC_check_errhint("The session carries \"%s\".  Clear it in a transaction of its own: "
@@ -186,7 +187,8 @@ check_source(const char *id, GucSource source)
 		case PGC_S_GLOBAL:
 			GUC_check_errcode(ERRCODE_CANT_CHANGE_RUNTIME_PARAM);
 			GUC_check_errmsg("the tenant cannot be set for the whole server");
-			GUC_check_errhint("Bind one role instead: ALTER ROLE login SET %s = '%s';", context_setting_name, id);
+			GUC_check_errhint("Bind one role instead: ALTER ROLE login SET %s = '%s';",
+							  context_setting_name, id);
 			return false;
 		default:
 			return true;
@@ -226,7 +228,8 @@ check_context(char **value, void **extra, GucSource source)
 			/* ALTER ROLE … SET may come before the tenant does; the check that counts is at connect. */
 			TenantState state = tenant_state(id);
 			if (state == TenantState::unknown)
-				ereport(NOTICE, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("tenant \"%s\" does not exist", id)));
+				ereport(NOTICE, (errcode(ERRCODE_UNDEFINED_OBJECT),
+								 errmsg("tenant \"%s\" does not exist", id)));
 			return true;
 		}
 
@@ -302,7 +305,8 @@ tenant_context_init()
 	 * For whoever has policies that read a setting of another name.  It is read once, here, when the server's
 	 * configuration files have been read already.
 	 */
-	DefineCustomStringVariable("tenancy.context_setting", "Name of the setting that holds the tenant in force.", nullptr,
+	DefineCustomStringVariable("tenancy.context_setting",
+							   "Name of the setting that holds the tenant in force.", nullptr,
 							   &context_setting_name, "app.current_tenant_id", PGC_POSTMASTER, 0,
 							   check_setting_name, nullptr, nullptr);
 
@@ -310,16 +314,18 @@ tenant_context_init()
 	 * Not GUC_NOT_WHILE_SEC_REST: it would also refuse an application's own SECURITY DEFINER function that checks a
 	 * login and then calls set_tenant().  check_context() refuses the half of it that matters.
 	 */
-	DefineCustomStringVariable(context_setting_name, "The tenant in force.",
-							   "Only tenancy.set_tenant(), superusers and roles with SET privilege write it.",
-							   &context_value, "", PGC_SUSET, GUC_DISALLOW_IN_FILE | GUC_NOT_IN_SAMPLE,
-							   check_context, assign_context, show_context);
+	DefineCustomStringVariable(
+		context_setting_name, "The tenant in force.",
+		"Only tenancy.set_tenant(), superusers and roles with SET privilege write it.",
+		&context_value, "", PGC_SUSET, GUC_DISALLOW_IN_FILE | GUC_NOT_IN_SAMPLE, check_context,
+		assign_context, show_context);
 }
 
 static void
 write_context(const char *value, GucAction action)
 {
-	set_config_option(context_setting_name, value, PGC_SUSET, PGC_S_SESSION, action, true, 0, false);
+	set_config_option(context_setting_name, value, PGC_SUSET, PGC_S_SESSION, action, true, 0,
+					  false);
 }
 
 /*
@@ -333,7 +339,8 @@ warn_if_lost()
 		ereport(WARNING,
 				(errcode(ERRCODE_NO_ACTIVE_SQL_TRANSACTION),
 				 errmsg("set_tenant() without a transaction block ends with its statement"),
-				 errhint("BEGIN first, or set it for the session: SELECT tenancy.set_tenant('tenant-001', false);")));
+				 errhint("BEGIN first, or set it for the session: SELECT "
+						 "tenancy.set_tenant('tenant-001', false);")));
 }
 
 } // namespace tenancy
@@ -350,9 +357,9 @@ PGDLLEXPORT Datum
 tenancy_set_tenant(PG_FUNCTION_ARGS)
 {
 	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("tenant identifier must not be null"),
-				 errhint("To have no tenant: SELECT tenancy.clear_tenant();")));
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("tenant identifier must not be null"),
+						errhint("To have no tenant: SELECT tenancy.clear_tenant();")));
 
 	char *id = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	bool is_local = PG_ARGISNULL(1) || PG_GETARG_BOOL(1);
@@ -392,7 +399,8 @@ tenancy_is_current_tenant(PG_FUNCTION_ARGS)
 
 	text *id = PG_GETARG_TEXT_PP(0);
 	size_t length = VARSIZE_ANY_EXHDR(id);
-	PG_RETURN_BOOL(length == VARSIZE(tenant->text) - VARHDRSZ && memcmp(VARDATA_ANY(id), tenant->id, length) == 0);
+	PG_RETURN_BOOL(length == VARSIZE(tenant->text) - VARHDRSZ &&
+				   memcmp(VARDATA_ANY(id), tenant->id, length) == 0);
 }
 
 /*

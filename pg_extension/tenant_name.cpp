@@ -18,9 +18,9 @@
 namespace tenancy
 {
 
-const char *const tenant_id_hint =
-	"A tenant identifier is 1 to 50 letters, digits, \"-\" and \"_\", and starts with a letter or a "
-	"digit, for example \"tenant-001\".";
+const char *const tenant_id_hint = "A tenant identifier is 1 to 50 letters, digits, \"-\" and "
+								   "\"_\", and starts with a letter or a "
+								   "digit, for example \"tenant-001\".";
 
 /* Words that callers use for "no tenant" or "every tenant". */
 static const char *const reserved[] = {"all", "default", "none", "null", "public"};
@@ -79,10 +79,9 @@ check_tenant_id(const char *id)
 	const char *problem = tenant_id_problem(id);
 
 	if (problem)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("malformed tenant identifier \"%s\"", clip_for_message(id)),
-				 errdetail_internal("%s", problem), errhint("%s", tenant_id_hint)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("malformed tenant identifier \"%s\"", clip_for_message(id)),
+						errdetail_internal("%s", problem), errhint("%s", tenant_id_hint)));
 }
 
 static void
@@ -147,7 +146,8 @@ tenant_role_name(const char *id, NameData *name)
 {
 	char folded[TENANT_ID_MAX + 1];
 
-	static_assert(sizeof("tenant_") + TENANT_ID_MAX <= NAMEDATALEN, "a role's name must not be cut");
+	static_assert(sizeof("tenant_") + TENANT_ID_MAX <= NAMEDATALEN,
+				  "a role's name must not be cut");
 	fold_tenant_id(id, folded);
 	memset(name, 0, sizeof(*name));
 	snprintf(NameStr(*name), NAMEDATALEN, "tenant_%s", folded);

@@ -122,8 +122,9 @@ PGDLLEXPORT Datum
 tenancy_registry_changed(PG_FUNCTION_ARGS)
 {
 	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-						errmsg("function \"%s\" was not called by trigger manager", "registry_changed")));
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager", "registry_changed")));
 
 	auto *trigger = reinterpret_cast<TriggerData *>(fcinfo->context);
 	CacheInvalidateRelcache(trigger->tg_relation);

@@ -31,7 +31,8 @@ tenancy_owner()
 	Oid owner = get_role_oid("tenancy_owner", true);
 
 	if (!OidIsValid(owner))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("role \"%s\" does not exist", "tenancy_owner"),
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("role \"%s\" does not exist", "tenancy_owner"),
 						errdetail("Schemas of tenants belong to it."),
 						errhint("CREATE ROLE tenancy_owner NOLOGIN;")));
 	if (superuser_arg(owner))
@@ -59,10 +60,12 @@ ensure_tenant_role(const char *id, NameData *role)
 	Oid argument_types[] = {TEXTOID, NAMEOID};
 	Datum arguments[] = {CStringGetTextDatum(id), NameGetDatum(role)};
 
-	SPI_execute_with_args("SELECT t.role_name FROM tenancy.tenants t WHERE t.tenant_id OPERATOR(pg_catalog.=) $1", 1,
-						  argument_types, arguments, nullptr, false, 1);
+	SPI_execute_with_args(
+		"SELECT t.role_name FROM tenancy.tenants t WHERE t.tenant_id OPERATOR(pg_catalog.=) $1", 1,
+		argument_types, arguments, nullptr, false, 1);
 	if (SPI_processed == 0)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("tenant \"%s\" does not exist", id)));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("tenant \"%s\" does not exist", id)));
 
 	const char *registered = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	if (registered)
@@ -75,31 +78,37 @@ ensure_tenant_role(const char *id, NameData *role)
 	{
 		if (superuser_arg(present))
 			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-							errmsg("role \"%s\" of tenant \"%s\" must not be a superuser", NameStr(*role), id)));
+							errmsg("role \"%s\" of tenant \"%s\" must not be a superuser",
+								   NameStr(*role), id)));
 		return;
 	}
 	if (OidIsValid(present))
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("role \"%s\" already exists", NameStr(*role)),
-				 errdetail("It was not made for tenant \"%s\" of this database, so it is not used for it.", id),
-				 errhint("Drop it if nobody needs it: DROP ROLE %s; or name it as the tenant's: "
-						 "UPDATE tenancy.tenants SET role_name = %s WHERE tenant_id = %s;",
-						 quote_identifier(NameStr(*role)), quote_literal_cstr(NameStr(*role)),
-						 quote_literal_cstr(id))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DUPLICATE_OBJECT),
+			 errmsg("role \"%s\" already exists", NameStr(*role)),
+			 errdetail(
+				 "It was not made for tenant \"%s\" of this database, so it is not used for it.",
+				 id),
+			 errhint("Move it out of the way: ALTER ROLE %s RENAME TO %s;",
+					 quote_identifier(NameStr(*role)),
+					 quote_identifier(psprintf("old_%s", NameStr(*role))))));
 
 	run(psprintf("CREATE ROLE %s NOLOGIN", quote_identifier(NameStr(*role))));
-	SPI_execute_with_args("UPDATE tenancy.tenants SET role_name = $2 WHERE tenant_id OPERATOR(pg_catalog.=) $1", 2,
-						  argument_types, arguments, nullptr, false, 0);
+	SPI_execute_with_args(
+		"UPDATE tenancy.tenants SET role_name = $2 WHERE tenant_id OPERATOR(pg_catalog.=) $1", 2,
+		argument_types, arguments, nullptr, false, 0);
 }
 
 Oid
 create_tenant_schema(const char *id, const char *schema)
 {
 	if (OidIsValid(get_namespace_oid(schema, true)))
-		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_SCHEMA), errmsg("schema \"%s\" already exists", schema),
-						errdetail("It was not made for tenant \"%s\", so it is not used for it.", id),
-						errhint("Move it out of the way: ALTER SCHEMA %s RENAME TO %s;", quote_identifier(schema),
-								quote_identifier(psprintf("old_%s", schema)))));
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_SCHEMA), errmsg("schema \"%s\" already exists", schema),
+				 errdetail("It was not made for tenant \"%s\", so it is not used for it.", id),
+				 errhint("Move it out of the way: ALTER SCHEMA %s RENAME TO %s;",
+						 quote_identifier(schema), quote_identifier(psprintf("old_%s", schema)))));
 
 	run(psprintf("CREATE SCHEMA %s AUTHORIZATION %s", quote_identifier(schema),
 				 quote_identifier(GetUserNameFromId(tenancy_owner(), false))));
@@ -113,8 +122,10 @@ become_owner(const char *search_path)
 
 	GetUserIdAndSecContext(&borrowed.caller, &borrowed.security_context);
 	borrowed.guc_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", search_path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	SetUserIdAndSecContext(tenancy_owner(), borrowed.security_context | SECURITY_LOCAL_USERID_CHANGE);
+	(void) set_config_option("search_path", search_path, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	SetUserIdAndSecContext(tenancy_owner(),
+						   borrowed.security_context | SECURITY_LOCAL_USERID_CHANGE);
 	return borrowed;
 }
 
