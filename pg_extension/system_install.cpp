@@ -226,6 +226,19 @@ append_name(StringInfo names, const char *schema, Oid relation)
 					 quote_qualified_identifier(schema, get_rel_name(relation)));
 }
 
+/*
+ * An identity column counts without a privilege of the user's.  Other sequences are usable but not readable: what stands
+ * in them, no policy hides.
+ */
+static bool
+needs_grant(Oid sequence)
+{
+	Oid table;
+	int32 column;
+
+	return !sequenceIsOwned(sequence, DEPENDENCY_INTERNAL, &table, &column);
+}
+
 static void
 grant(const char *privileges, const char *kind, const char *names, const Installation &installation)
 {
@@ -264,7 +277,8 @@ protect_and_grant(const Installation &installation, Oid schema)
 				append_name(&tables, schema_name, relation);
 				break;
 			case RELKIND_SEQUENCE:
-				append_name(&sequences, schema_name, relation);
+				if (needs_grant(relation))
+					append_name(&sequences, schema_name, relation);
 				break;
 			case RELKIND_MATVIEW:
 			case RELKIND_FOREIGN_TABLE:
@@ -282,7 +296,7 @@ protect_and_grant(const Installation &installation, Oid schema)
 
 	grant("USAGE", "SCHEMA", quote_identifier(schema_name), installation);
 	grant("SELECT, INSERT, UPDATE, DELETE", "TABLE", tables.data, installation);
-	grant("USAGE, SELECT", "SEQUENCE", sequences.data, installation);
+	grant("USAGE", "SEQUENCE", sequences.data, installation);
 	become_caller(borrowed);
 }
 

@@ -60,8 +60,7 @@ tenant_id_problem(const char *id)
 		return "It is empty.";
 	for (const char *c = id; *c; c++)
 		if (!is_ascii_alnum(*c) && *c != '_' && *c != '-')
-			return psprintf("The character at position %d is not allowed.",
-							pg_mbstrlen_with_len(id, c - id) + 1);
+			return psprintf("The character at position %d is not allowed.", (int) (c - id) + 1);
 	if (length > TENANT_ID_MAX)
 		return psprintf("It is %zu characters long.", length);
 	if (!is_ascii_alnum(*id))

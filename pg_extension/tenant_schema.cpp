@@ -25,6 +25,20 @@ lock_tenant(const char *id)
 						Int32GetDatum((int32) hash));
 }
 
+/* A superuser's grants and another's BYPASSRLS would make the policies of a tenant's tables idle. */
+static void
+check_role_is_bound(Oid role)
+{
+	if (!has_bypassrls_privilege(role))
+		return;
+
+	const char *name = GetUserNameFromId(role, false);
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("role \"%s\" is not bound by row-level security", name),
+					errdetail("It would see the rows of every tenant."),
+					errhint("ALTER ROLE %s NOSUPERUSER NOBYPASSRLS;", quote_identifier(name))));
+}
+
 Oid
 tenancy_owner()
 {
@@ -35,11 +49,7 @@ tenancy_owner()
 						errmsg("role \"%s\" does not exist", "tenancy_owner"),
 						errdetail("Schemas of tenants belong to it."),
 						errhint("CREATE ROLE tenancy_owner NOLOGIN;")));
-	if (superuser_arg(owner))
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("role \"%s\" must not be a superuser", "tenancy_owner"),
-						errdetail("Scripts of systems run as that role."),
-						errhint("ALTER ROLE tenancy_owner NOSUPERUSER;")));
+	check_role_is_bound(owner);
 	return owner;
 }
 
@@ -76,10 +86,7 @@ ensure_tenant_role(const char *id, NameData *role)
 	Oid present = get_role_oid(NameStr(*role), true);
 	if (OidIsValid(present) && registered)
 	{
-		if (superuser_arg(present))
-			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-							errmsg("role \"%s\" of tenant \"%s\" must not be a superuser",
-								   NameStr(*role), id)));
+		check_role_is_bound(present);
 		return;
 	}
 	if (OidIsValid(present))

@@ -38,7 +38,7 @@ SELECT relname, relkind, relowner::regrole AS owner, relrowsecurity AS rls, relf
   FROM pg_class c WHERE relnamespace = 'tenant_sys_1_shop'::regnamespace AND relkind IN ('r', 'p', 'v', 'S') ORDER BY 1;
 SELECT nspowner::regrole, nspacl FROM pg_namespace WHERE nspname = 'tenant_sys_1_shop';
 SELECT relname, relacl FROM pg_class
- WHERE relnamespace = 'tenant_sys_1_shop'::regnamespace AND relname IN ('item', 'item_id_seq', 'sold') ORDER BY 1;
+ WHERE relnamespace = 'tenant_sys_1_shop'::regnamespace AND relname IN ('item', 'item_id_seq', 'sale_id_seq', 'sold') ORDER BY 1;
 
 -- a service sees one tenant's, a tenant's own role its own schema only
 CREATE ROLE install_service LOGIN IN ROLE tenancy_service;
