@@ -37,7 +37,9 @@ struct WorkerEntry
 	pid_t pid; /* 0: free */
 	Oid database;
 	TenancyWorkerKind kind;
+	Oid server; /* the foreign server that it serves, if it is one server's */
 	Latch *latch;
+	pg_atomic_uint64 level_at; /* when it last was level with its server */
 };
 
 struct Hold
@@ -104,6 +106,8 @@ create_shared_memory()
 	if (!found)
 	{
 		memset(shared, 0, shared_size());
+		for (int i = 0; i < max_worker_processes; i++)
+			pg_atomic_init_u64(&shared->workers[i].level_at, 0);
 		shared->lock = &GetNamedLWLockTranche("tenancy_launcher")->lock;
 	}
 	LWLockRelease(AddinShmemInitLock);
@@ -230,7 +234,7 @@ leave(int, Datum)
 } // namespace
 
 bool
-worker_enter(Oid database, TenancyWorkerKind kind)
+worker_enter(Oid database, TenancyWorkerKind kind, Oid server)
 {
 	Hold *hold;
 	bool duplicate;
@@ -245,7 +249,12 @@ worker_enter(Oid database, TenancyWorkerKind kind)
 		if (shared->workers[i].pid != 0)
 			continue;
 		my_entry = &shared->workers[i];
-		*my_entry = {MyProcPid, database, kind, MyLatch};
+		my_entry->pid = MyProcPid;
+		my_entry->database = database;
+		my_entry->kind = kind;
+		my_entry->server = server;
+		my_entry->latch = MyLatch;
+		pg_atomic_write_u64(&my_entry->level_at, 0);
 	}
 	LWLockRelease(shared->lock);
 
@@ -280,6 +289,32 @@ mirror_generation()
 	uint64 generation = shared->generation;
 	LWLockRelease(shared->lock);
 	return generation;
+}
+
+void
+worker_set_level(TimestampTz when)
+{
+	pg_atomic_write_u64(&my_entry->level_at, static_cast<uint64>(when));
+}
+
+pid_t
+worker_look_up(Oid server, TenancyWorkerKind kind, TimestampTz *level_at)
+{
+	pid_t pid = 0;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	for (int i = 0; i < max_worker_processes; i++)
+	{
+		WorkerEntry *entry = &shared->workers[i];
+
+		if (entry->pid == 0 || entry->database != MyDatabaseId || entry->server != server ||
+			entry->kind != kind)
+			continue;
+		pid = entry->pid;
+		*level_at = static_cast<TimestampTz>(pg_atomic_read_u64(&entry->level_at));
+	}
+	LWLockRelease(shared->lock);
+	return pid;
 }
 
 void
@@ -411,12 +446,12 @@ remember_all_databases()
 	CommitTransactionCommand();
 }
 
-/* May a supervisor connect there?  Asking first spares the log a FATAL. */
-bool
-database_is_open(Oid oid)
+/* The role to connect as, if a supervisor may connect there: asking first spares the log a FATAL. */
+Oid
+role_for_database(Oid oid)
 {
 	HeapTuple tuple;
-	bool open = false;
+	Oid result = InvalidOid;
 
 	StartTransactionCommand();
 	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(oid));
@@ -425,18 +460,20 @@ database_is_open(Oid oid)
 		Form_pg_database form = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple));
 		Oid role = get_role_oid(mirror_role, true);
 
-		open = form->datallowconn && !tenancy_database_is_invalid(form) && OidIsValid(role) &&
-			   tenancy_database_aclcheck(oid, role, ACL_CONNECT) == ACLCHECK_OK;
+		if (form->datallowconn && !tenancy_database_is_invalid(form) && OidIsValid(role) &&
+			tenancy_database_aclcheck(oid, role, ACL_CONNECT) == ACLCHECK_OK)
+			result = role;
 		ReleaseSysCache(tuple);
 	}
 	CommitTransactionCommand();
-	return open;
+	return result;
 }
 
 bool
-register_supervisor(Database *database)
+register_supervisor(Database *database, Oid role)
 {
 	BackgroundWorker worker;
+	TenancyWorkerArguments arguments = {role, InvalidOid};
 
 	memset(&worker, 0, sizeof(worker));
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
@@ -448,6 +485,7 @@ register_supervisor(Database *database)
 			 database->oid);
 	strlcpy(worker.bgw_type, "tenancy mirror supervisor", BGW_MAXLEN);
 	worker.bgw_main_arg = ObjectIdGetDatum(database->oid);
+	memcpy(worker.bgw_extra, &arguments, sizeof(arguments));
 	worker.bgw_notify_pid = MyProcPid;
 
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
@@ -543,6 +581,7 @@ bool
 attend(Database *database, bool *probing)
 {
 	pid_t pid;
+	Oid role;
 
 	if (database->handle && GetBackgroundWorkerPid(database->handle, &pid) == BGWH_STOPPED)
 		note_end(database);
@@ -557,11 +596,12 @@ attend(Database *database, bool *probing)
 		return true;
 	if (database->wish == Wish::unknown && *probing)
 		return true;
-	if (!database_is_open(database->oid))
+	role = role_for_database(database->oid);
+	if (!OidIsValid(role))
 		return false;
 	*probing |= database->wish == Wish::unknown;
 	database->started = GetCurrentTimestamp();
-	if (!register_supervisor(database))
+	if (!register_supervisor(database, role))
 		database->next_start = time_of_next_try(database->failures++);
 	return true;
 }

@@ -23,6 +23,7 @@ extern "C"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/catalog.h"
 #include "catalog/dependency.h"
 #include "catalog/index.h"
 #include "catalog/indexing.h"
@@ -49,6 +50,7 @@ extern "C"
 #include "commands/defrem.h"
 #include "commands/explain.h"
 #include "commands/extension.h"
+#include "commands/progress.h"
 #include "commands/tablecmds.h"
 #include "commands/trigger.h"
 #include "commands/vacuum.h"
@@ -56,6 +58,7 @@ extern "C"
 #include "common/shortest_dec.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
+#include "executor/nodeModifyTable.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "foreign/fdwapi.h"
@@ -83,6 +86,7 @@ extern "C"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "rewrite/rewriteHandler.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
@@ -96,10 +100,12 @@ extern "C"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/array.h"
+#include "utils/backend_progress.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
 #include "utils/date.h"
 #include "utils/datetime.h"
+#include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
@@ -145,12 +151,38 @@ extern "C"
 static inline bool
 tenancy_object_ownercheck(Oid classid, Oid objectid, Oid role)
 {
-	return classid == DatabaseRelationId ? pg_database_ownercheck(objectid, role)
-										 : pg_extension_ownercheck(objectid, role);
+	switch (classid)
+	{
+		case DatabaseRelationId:
+			return pg_database_ownercheck(objectid, role);
+		case ExtensionRelationId:
+			return pg_extension_ownercheck(objectid, role);
+		default:
+			Assert(classid == RelationRelationId);
+			return pg_class_ownercheck(objectid, role);
+	}
 }
 #define tenancy_database_aclcheck(database, role, mode) pg_database_aclcheck(database, role, mode)
 #define tenancy_foreign_server_aclcheck(server, role, mode)                                        \
 	pg_foreign_server_aclcheck(server, role, mode)
+#endif
+
+/* The executor's state outside a query: 16 added permissions to the range table, and arguments to the rest. */
+#if PG_VERSION_NUM >= 180000
+#define tenancy_init_range_table(estate, list) ExecInitRangeTable(estate, list, NIL, nullptr)
+#elif PG_VERSION_NUM >= 160000
+#define tenancy_init_range_table(estate, list) ExecInitRangeTable(estate, list, NIL)
+#else
+#define tenancy_init_range_table(estate, list) ExecInitRangeTable(estate, list)
+#endif
+#if PG_VERSION_NUM >= 160000
+#define tenancy_init_epq(epq, estate) EvalPlanQualInit(epq, estate, nullptr, NIL, -1, NIL)
+#define tenancy_insert_index_tuples(relation, slot, estate)                                        \
+	ExecInsertIndexTuples(relation, slot, estate, false, false, nullptr, NIL, false)
+#else
+#define tenancy_init_epq(epq, estate) EvalPlanQualInit(epq, estate, nullptr, NIL, -1)
+#define tenancy_insert_index_tuples(relation, slot, estate)                                        \
+	ExecInsertIndexTuples(relation, slot, estate, false, false, nullptr, NIL)
 #endif
 
 /* What an interrupted DROP DATABASE leaves; known since the minor releases of August 2023. */

@@ -85,7 +85,9 @@ char *substitute_script(const char *script, const char *schema, const char *tena
 /* launcher.cpp: what it offers to tenancy_mongo.so; tenancy_api.h describes them. */
 void launcher_wake();
 void workers_wake();
-bool worker_enter(Oid database, TenancyWorkerKind kind);
+bool worker_enter(Oid database, TenancyWorkerKind kind, Oid server);
+void worker_set_level(TimestampTz when);
+pid_t worker_look_up(Oid server, TenancyWorkerKind kind, TimestampTz *level_at);
 void supervisor_report(bool has_work);
 uint64 mirror_generation();
 

@@ -11,8 +11,16 @@
 
 enum TenancyWorkerKind
 {
-	TENANCY_SUPERVISOR, /* one a database */
-	TENANCY_WORKER
+	TENANCY_SUPERVISOR,		/* one a database */
+	TENANCY_APPLY_WORKER,	/* one a foreign server */
+	TENANCY_REGISTRY_WORKER /* one a foreign server whose registry acts */
+};
+
+/* The start of a worker's bgw_extra; its argument is its database. */
+struct TenancyWorkerArguments
+{
+	Oid role;	/* which it connects as */
+	Oid server; /* the foreign server that it serves, if it is one server's */
 };
 
 struct TenancyApi
@@ -34,7 +42,11 @@ struct TenancyApi
 	 * A worker enters itself before it connects to its database.  False: somebody needs the database without us, or
 	 * has a supervisor already; the worker exits.
 	 */
-	bool (*worker_enter)(Oid database, enum TenancyWorkerKind kind);
+	bool (*worker_enter)(Oid database, enum TenancyWorkerKind kind, Oid server);
+
+	/* A worker says when it last was level with its server; a backend asks, and gets 0 if there is no such worker. */
+	void (*worker_set_level)(TimestampTz when);
+	pid_t (*worker_look_up)(Oid server, enum TenancyWorkerKind kind, TimestampTz *level_at);
 
 	/* A supervisor tells the launcher whether its database has anything to mirror. */
 	void (*supervisor_report)(bool has_work);

@@ -1,0 +1,432 @@
+/*
+ * apply.cpp — one batch, one transaction; and which document is to blame if it fails.
+ *
+ * The rows, the misfits and the stream's new position are one transaction.  First it is tried as a whole, without
+ * subtransactions and without locking rows.  If a document is to blame (a constraint, a trigger, a value out of range),
+ * everything is rolled back and the batch is done *carefully*: halves of halves in subtransactions, until only the
+ * documents that fail are left.  Those are tried again, in order, because what they waited for may be there by now (the
+ * other side of a foreign key); then with their rows taken out first, because they may stand in each other's way (two
+ * documents that swap a unique value); and what fails still is a misfit, and its row is gone.
+ *
+ * If the table is to blame (a missing privilege, a dropped function), the table stops and is copied again when that is
+ * mended.  If it is the server (disk full, a deadlock, a shutdown), the worker ends and starts over at the old position.
+ */
+#include "event_batch.h"
+
+namespace bridge
+{
+
+Blame
+blame(int sqlstate)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlstate))
+	{
+		case MAKE_SQLSTATE('0', '9', '0', '0', '0'): /* triggered action exception */
+		case MAKE_SQLSTATE('2', '1', '0', '0', '0'): /* cardinality violation */
+		case MAKE_SQLSTATE('2', '2', '0', '0', '0'): /* data exception */
+		case MAKE_SQLSTATE('2', '3', '0', '0', '0'): /* integrity constraint violation */
+		case MAKE_SQLSTATE('2', '7', '0', '0', '0'): /* triggered data change violation */
+		case MAKE_SQLSTATE('3', '8', '0', '0', '0'): /* external routine exception */
+		case MAKE_SQLSTATE('3', '9', '0', '0', '0'): /* external routine invocation exception */
+		case MAKE_SQLSTATE('4', '4', '0', '0', '0'): /* with check option violation */
+		case MAKE_SQLSTATE('5', '4', '0', '0', '0'): /* program limit exceeded: a key too long */
+		case MAKE_SQLSTATE('P', '0', '0', '0', '0'): /* raised by a trigger */
+			return Blame::document;
+		case MAKE_SQLSTATE('0', 'A', '0', '0', '0'): /* feature not supported */
+		case MAKE_SQLSTATE('4', '2', '0', '0', '0'): /* syntax error or access rule violation */
+			return Blame::table;
+		default:
+			if (sqlstate == ERRCODE_INTERNAL_ERROR)
+				return Blame::document;
+			if (sqlstate == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
+				return Blame::table;
+			return Blame::server;
+	}
+}
+
+namespace
+{
+
+/* The tables that a batch touches. */
+struct Tables
+{
+	MirrorTable **items;
+	int count;
+};
+
+/* Is this one of the collections that an upheaval took away? */
+bool
+is_taken_away(const MirrorTable *table, const EventBatch *batch)
+{
+	if (batch->upheaval == Upheaval::none || strcmp(table->database, batch->from.database) != 0)
+		return false;
+	return batch->upheaval == Upheaval::drop_database ||
+		   strcmp(table->collection, batch->from.collection) == 0;
+}
+
+Tables
+touched_tables(Stream *stream, EventBatch *batch)
+{
+	Tables tables;
+
+	tables.items = static_cast<MirrorTable **>(MemoryContextAlloc(
+		batch->context, sizeof(MirrorTable *) * Max(1, stream->table_count)));
+	tables.count = 0;
+	for (int i = 0; i < stream->table_count; i++)
+		if (stream->tables[i].phase == Phase::follow &&
+			(stream->tables[i].events > 0 || is_taken_away(&stream->tables[i], batch)))
+			tables.items[tables.count++] = &stream->tables[i];
+	return tables;
+}
+
+void
+apply_change(Applier *applier, const Change *change)
+{
+	Target *target = applier_target(applier, change->table);
+	bson_t document;
+	bson_iter_t key;
+
+	CHECK_FOR_INTERRUPTS();
+	switch (change->kind)
+	{
+		case ChangeKind::upsert:
+			if (!bson_init_static(&document, change->document, change->document_length))
+				elog(ERROR, "malformed document in a change event");
+			(void) target_upsert(target, &document, change->time);
+			break;
+		case ChangeKind::remove:
+			if (change_key(change, &key))
+				target_remove(target, &key);
+			break;
+		case ChangeKind::look_up:
+		case ChangeKind::nothing:
+			break;
+	}
+}
+
+/* ---- carefully ---- */
+
+struct Careful
+{
+	Change *changes;
+	ErrorData **errors; /* by change; null: it is done */
+	MemoryContext context;
+	bool stop_tables;
+};
+
+/* What to do with each change of a range. */
+enum class Attempt
+{
+	apply,
+	take_out_first /* the row goes, and comes again */
+};
+
+Applier *
+open_or_fail(MirrorTable *const *tables, int count)
+{
+	Applier *applier = applier_open(tables, count, RowExclusiveLock, true);
+
+	if (!applier)
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("a mirrored table changed while rows were applied")));
+	return applier;
+}
+
+void
+apply_range(Careful *careful, int from, int to, Attempt how)
+{
+	MirrorTable **tables =
+		static_cast<MirrorTable **>(palloc(sizeof(MirrorTable *) * (to - from)));
+	int count = 0;
+	bson_iter_t key;
+
+	for (int i = from; i < to; i++)
+	{
+		bool known = false;
+		for (int j = 0; j < count && !known; j++)
+			known = tables[j] == careful->changes[i].table;
+		if (!known)
+			tables[count++] = careful->changes[i].table;
+	}
+
+	Applier *applier = open_or_fail(tables, count);
+	for (int i = from; i < to; i++)
+	{
+		if (how == Attempt::take_out_first && change_key(&careful->changes[i], &key))
+		{
+			target_remove(applier_target(applier, careful->changes[i].table), &key);
+			CommandCounterIncrement();
+		}
+		apply_change(applier, &careful->changes[i]);
+	}
+	applier_close(applier);
+}
+
+/* Runs something in a subtransaction; the error if that fails and a document or table is to blame. */
+template <class Body>
+ErrorData *
+try_in_subtransaction(MemoryContext context, Body &&body)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *volatile error = nullptr;
+
+	BeginInternalSubTransaction(nullptr);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		body();
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (blame(error->sqlerrcode) == Blame::server)
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	CommandCounterIncrement();
+	return error;
+}
+
+ErrorData *
+try_range(Careful *careful, int from, int to, Attempt how)
+{
+	return try_in_subtransaction(careful->context,
+								 [&] { apply_range(careful, from, to, how); });
+}
+
+/* Halves of halves, until the changes that fail are alone. */
+void
+bisect(Careful *careful, int from, int to)
+{
+	ErrorData *error = try_range(careful, from, to, Attempt::apply);
+
+	if (!error)
+		return;
+	if (to - from == 1)
+	{
+		careful->errors[from] = error;
+		return;
+	}
+	FreeErrorData(error);
+	bisect(careful, from, from + (to - from) / 2);
+	bisect(careful, from + (to - from) / 2, to);
+}
+
+void
+make_misfit(Careful *careful, int i)
+{
+	const Change *change = &careful->changes[i];
+	const ErrorData *error = careful->errors[i];
+	bson_t document;
+	Mismatch mismatch = {};
+
+	(void) bson_init_static(&document, change->document, change->document_length);
+	mismatch.sqlstate = unpack_sql_state(error->sqlerrcode);
+	mismatch.reason = error->message;
+	misfit_add(change->table, &document, &mismatch, change->time);
+}
+
+void
+stop_table(MirrorTable *table, const ErrorData *error)
+{
+	ereport(WARNING,
+			(errcode(error->sqlerrcode),
+			 errmsg("mirror of table %u stopped: %s", table->local, error->message),
+			 errhint("It is copied again when the cause is mended.")));
+	table_set_phase(table, Phase::error, error->sqlerrcode, error->message);
+}
+
+/* The last word on a change that failed: applied, a misfit, or its whole table stops. */
+void
+settle(Careful *careful, int i)
+{
+	Change *change = &careful->changes[i];
+	ErrorData *error;
+	Change removal = *change;
+
+	if (change->table->phase == Phase::error)
+		return;
+	if (blame(careful->errors[i]->sqlerrcode) == Blame::document)
+	{
+		if (!try_range(careful, i, i + 1, Attempt::take_out_first))
+			return;
+		removal.kind = ChangeKind::remove;
+		Careful alone = {&removal, nullptr, careful->context, false};
+		error = try_range(&alone, 0, 1, Attempt::apply);
+		if (!error && change->kind == ChangeKind::upsert)
+			make_misfit(careful, i);
+		if (!error)
+			return;
+		careful->errors[i] = error; /* not even its row can go */
+	}
+	if (!careful->stop_tables)
+		ReThrowError(careful->errors[i]);
+	stop_table(change->table, careful->errors[i]);
+}
+
+/* ---- upheavals ---- */
+
+void
+empty_table(MirrorTable *table)
+{
+	Applier *applier = open_or_fail(&table, 1);
+
+	(void) target_remove_others(applier_target(applier, table), nullptr);
+	applier_close(applier);
+	misfit_remove_all(table);
+}
+
+/* A collection that is gone takes its rows along; one that became another is copied again. */
+void
+follow_upheaval(Stream *stream, EventBatch *batch, bool careful)
+{
+	for (int i = 0; i < stream->table_count; i++)
+	{
+		MirrorTable *table = &stream->tables[i];
+		ErrorData *error = nullptr;
+
+		if (table->phase != Phase::follow)
+			continue;
+		if (batch->upheaval == Upheaval::rename &&
+			strcmp(table->database, batch->to.database) == 0 &&
+			strcmp(table->collection, batch->to.collection) == 0)
+			table_set_phase(table, Phase::copy, 0, nullptr);
+		else if (!is_taken_away(table, batch))
+			continue;
+		else if (careful)
+			error = try_in_subtransaction(batch->context, [&] { empty_table(table); });
+		else
+			empty_table(table);
+		if (error)
+			stop_table(table, error);
+	}
+}
+
+/* ---- the transaction ---- */
+
+/* Applies all changes as a whole; false if a definition has changed. */
+bool
+apply_plainly(Stream *stream, EventBatch *batch)
+{
+	Tables tables = touched_tables(stream, batch);
+	Applier *applier = applier_open(tables.items, tables.count, RowExclusiveLock, false);
+
+	if (!applier)
+		return false;
+	for (int i = 0; i < batch->count; i++)
+		apply_change(applier, &batch->changes[i]);
+	applier_close(applier);
+	return true;
+}
+
+bool
+run_transaction(Stream *stream, EventBatch *batch, const bson_t *token, bool careful)
+{
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (careful)
+		apply_carefully(batch->changes, batch->count, batch->context, true);
+	else if (!apply_plainly(stream, batch))
+	{
+		AbortCurrentTransaction();
+		return false;
+	}
+	if (batch->upheaval != Upheaval::none)
+	{
+		CommandCounterIncrement();
+		follow_upheaval(stream, batch, careful);
+	}
+	for (int i = 0; i < stream->table_count; i++)
+		if (stream->tables[i].events > 0)
+			table_note_events(&stream->tables[i]);
+	stream_save(stream, token);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return true;
+}
+
+/* What a transaction that was rolled back had changed in memory. */
+void
+restore_phases(Stream *stream, const Phase *phases)
+{
+	for (int i = 0; i < stream->table_count; i++)
+		stream->tables[i].phase = phases[i];
+}
+
+} // namespace
+
+void
+apply_carefully(Change *changes, int count, MemoryContext context, bool stop_tables)
+{
+	Careful careful = {changes, nullptr, context, stop_tables};
+	ConstraintsSetStmt *immediate = makeNode(ConstraintsSetStmt);
+
+	if (count == 0)
+		return;
+	/* A deferred constraint would fail at the commit, when nobody knows any more who is to blame. */
+	immediate->deferred = false;
+	AfterTriggerSetState(immediate);
+
+	careful.errors = static_cast<ErrorData **>(
+		MemoryContextAllocZero(context, sizeof(ErrorData *) * count));
+	bisect(&careful, 0, count);
+	for (int i = 0; i < count; i++)
+		if (careful.errors[i] && blame(careful.errors[i]->sqlerrcode) == Blame::document)
+			careful.errors[i] = try_range(&careful, i, i + 1, Attempt::apply);
+	for (int i = 0; i < count; i++)
+		if (careful.errors[i])
+			settle(&careful, i);
+}
+
+bool
+apply_batch(Stream *stream, EventBatch *batch, const bson_t *token)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	volatile bool applied = false;
+	volatile bool failed = false;
+	auto *phases = static_cast<Phase *>(MemoryContextAlloc(batch->context, stream->table_count));
+
+	for (int i = 0; i < stream->table_count; i++)
+		phases[i] = stream->tables[i].phase;
+	PG_TRY();
+	{
+		applied = run_transaction(stream, batch, token, false);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(batch->context);
+		ErrorData *error = CopyErrorData();
+
+		if (blame(error->sqlerrcode) == Blame::server)
+			PG_RE_THROW();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		restore_phases(stream, phases);
+		failed = true;
+	}
+	PG_END_TRY();
+
+	if (failed)
+		applied = run_transaction(stream, batch, token, true);
+	MemoryContextSwitchTo(caller);
+	if (!applied)
+		return false;
+	stream_saved(stream, token);
+	for (int i = 0; i < stream->table_count; i++)
+	{
+		stream->tables[i].events = 0;
+		stream->tables[i].last_event_at = 0;
+	}
+	if (batch->upheaval != Upheaval::none)
+		look_up_forget(stream->horizon);
+	return true;
+}
+
+} // namespace bridge

@@ -1,0 +1,372 @@
+/*
+ * initial_sync.cpp — the first copy of a table, and the later ones.
+ *
+ * A copy reads the collection at one cluster time, the *cut*: what happened up to it is in the copy, what happened later
+ * comes by the stream, and nothing is between.  The rows and the cut are one transaction, so that readers see the whole
+ * copy or none of it.
+ *
+ * An empty table is loaded in bulk.  A table that has rows (its collection was replaced, or the oplog no longer reaches
+ * back to the stream's position) is brought level in place: rows that are right are not touched, others are updated, and
+ * what the collection does not have is removed at the end.  Readers see the old state until then.
+ *
+ * The server reads at a past time for some minutes only (minSnapshotHistoryWindowInSeconds).  Should a copy take longer,
+ * it starts over and reads the present, document by document, with the cut at its beginning.  The stream then repeats
+ * events that the copy has seen; the horizon makes sure that none of them brings back an older state (look_up.cpp).
+ *
+ * Local writers are kept out of the table meanwhile.  A document that fails on the way sends the copy back to its start,
+ * to be done carefully: in portions, each in subtransactions.
+ */
+#include "event_batch.h"
+
+namespace bridge
+{
+namespace
+{
+
+constexpr int portion_rows = 1000;
+constexpr Size portion_bytes = 4 * 1024 * 1024;
+
+/* How a copy is made; it is tried from the first towards the last. */
+struct Method
+{
+	bool in_the_past; /* at one cluster time */
+	bool careful;
+};
+
+struct Copy
+{
+	Stream *stream;
+	MirrorTable *table;
+	Client *client;
+	Method method;
+	MemoryContext context;
+	CursorHolder *holder;
+	Document *command;
+	const char *what;
+	ClusterTime cut;
+	Applier *applier; /* null: careful, portion by portion */
+	TidSet *seen;	  /* null: the table was empty */
+	bool load;		  /* in bulk */
+	int64 rows;
+
+	/* Documents that wait for a careful portion. */
+	MemoryContext portion;
+	Change changes[portion_rows];
+	int count;
+	Size bytes;
+};
+
+enum class Outcome
+{
+	done,
+	gone,	   /* the mirror was removed, or its definition changed */
+	past_lost, /* the server cannot read at the cut */
+	failed
+};
+
+/* The server's present, as a cluster time. */
+ClusterTime
+present(Client *client)
+{
+	return guarded([&]() -> ClusterTime {
+		Document ping;
+		bson_iter_t time;
+		uint32_t seconds;
+		uint32_t increment;
+
+		BSON_APPEND_INT32(ping.get(), "ping", 1);
+		Document reply = client->command("admin", ping.get());
+		if (!bson_iter_init_find(&time, reply.get(), "operationTime") ||
+			!BSON_ITER_HOLDS_TIMESTAMP(&time))
+			throw Error("55000", "the MongoDB server is not a member of a replica set",
+						"Change streams, and with them mirrors, need a replica set.",
+						"mongosh: rs.initiate()");
+		bson_iter_timestamp(&time, &seconds, &increment);
+		return cluster_time(seconds, increment);
+	});
+}
+
+void
+build_command(Copy *copy)
+{
+	bson_t concern;
+
+	copy->command = own<Document>(copy->context);
+	BSON_APPEND_UTF8(copy->command->get(), "find", copy->table->collection);
+	BSON_APPEND_BOOL(copy->command->get(), "noCursorTimeout", true);
+	BSON_APPEND_DOCUMENT_BEGIN(copy->command->get(), "readConcern", &concern);
+	BSON_APPEND_UTF8(&concern, "level", copy->method.in_the_past ? "snapshot" : "majority");
+	BSON_APPEND_TIMESTAMP(&concern,
+						  copy->method.in_the_past ? "atClusterTime" : "afterClusterTime",
+						  static_cast<uint32>(copy->cut >> 32), static_cast<uint32>(copy->cut));
+	bson_append_document_end(copy->command->get(), &concern);
+	copy->what = MemoryContextStrdup(
+		copy->context,
+		psprintf("collection \"%s.%s\"", copy->table->database, copy->table->collection));
+}
+
+/* The next document, null at the end; false if the server cannot read at the cut. */
+bool
+read_next(Copy *copy, const bson_t **document)
+{
+	Failure failure;
+	const bson_t *result = nullptr;
+	bool received = attempt(&failure, [&] {
+		if (!copy->holder->cursor)
+			copy->holder->cursor = std::make_unique<Cursor>(
+				*copy->client, copy->table->database, copy->command->get(), copy->what);
+		result = copy->holder->cursor->next();
+	});
+
+	if (!received && !(copy->method.in_the_past && is_past_lost(&failure)))
+		raise_failure(&failure);
+	*document = result;
+	return received;
+}
+
+/* ---- one document ---- */
+
+void
+open_applier(Copy *copy)
+{
+	copy->applier = applier_open(&copy->table, 1, ShareRowExclusiveLock, copy->method.careful);
+}
+
+/* Where the portion's documents went: their rows are not to be removed at the end. */
+void
+mark_portion(Copy *copy)
+{
+	open_applier(copy);
+	Target *target = applier_target(copy->applier, copy->table);
+
+	for (int i = 0; i < copy->count; i++)
+	{
+		bson_t document;
+		(void) bson_init_static(&document, copy->changes[i].document,
+								copy->changes[i].document_length);
+		if (ItemPointer where = target_locate(target, &document))
+			tid_set_add(copy->seen, where);
+	}
+	applier_close(copy->applier);
+	copy->applier = nullptr;
+}
+
+void
+apply_portion(Copy *copy)
+{
+	apply_carefully(copy->changes, copy->count, copy->portion, false);
+	if (copy->seen)
+		mark_portion(copy);
+	MemoryContextReset(copy->portion);
+	copy->count = 0;
+	copy->bytes = 0;
+}
+
+void
+keep_for_portion(Copy *copy, const bson_t *document)
+{
+	auto *data = static_cast<uint8_t *>(MemoryContextAlloc(copy->portion, document->len));
+
+	memcpy(data, bson_get_data(document), document->len);
+	copy->changes[copy->count++] = {copy->table, ChangeKind::upsert, copy->cut,	   data,
+									document->len, data,			 document->len};
+	copy->bytes += document->len;
+	if (copy->count == portion_rows || copy->bytes >= portion_bytes)
+		apply_portion(copy);
+}
+
+void
+take_document(Copy *copy, const bson_t *document)
+{
+	if (copy->method.careful)
+		keep_for_portion(copy, document);
+	else if (copy->load)
+		target_load(applier_target(copy->applier, copy->table), document, copy->cut);
+	else if (ItemPointer where = target_upsert(applier_target(copy->applier, copy->table),
+											   document, copy->cut))
+		tid_set_add(copy->seen, where);
+	if (++copy->rows % portion_rows == 0)
+		pgstat_progress_update_param(PROGRESS_COPY_TUPLES_PROCESSED, copy->rows);
+}
+
+/* ---- the copy ---- */
+
+void
+begin_progress(Copy *copy)
+{
+	pgstat_progress_start_command(PROGRESS_COMMAND_COPY, copy->table->local);
+	pgstat_progress_update_param(PROGRESS_COPY_COMMAND, PROGRESS_COPY_COMMAND_FROM);
+	pgstat_progress_update_param(PROGRESS_COPY_TYPE, PROGRESS_COPY_TYPE_CALLBACK);
+}
+
+/* Locks the table and decides how it is filled; false if its definition has changed. */
+bool
+begin(Copy *copy)
+{
+	copy->cut = present(copy->client);
+	copy->holder = own<CursorHolder>(copy->context);
+	build_command(copy);
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(copy->context);
+	begin_progress(copy);
+	open_applier(copy);
+	if (!copy->applier)
+		return false;
+
+	Target *target = applier_target(copy->applier, copy->table);
+	if (!target_is_empty(target))
+		copy->seen = tid_set_create();
+	copy->load = !copy->seen && target_can_load(target);
+	misfit_remove_all(copy->table);
+	if (copy->method.careful)
+	{
+		applier_close(copy->applier);
+		copy->applier = nullptr;
+	}
+	return true;
+}
+
+/* What is left in hand, and the rows of documents that are no more. */
+void
+finish_rows(Copy *copy)
+{
+	if (copy->method.careful)
+	{
+		apply_portion(copy);
+		if (copy->seen)
+			open_applier(copy);
+	}
+	if (copy->load && copy->applier)
+		target_load_flush(applier_target(copy->applier, copy->table));
+	if (copy->seen)
+	{
+		CommandCounterIncrement();
+		(void) target_remove_others(applier_target(copy->applier, copy->table), copy->seen);
+	}
+	if (copy->applier)
+		applier_close(copy->applier);
+}
+
+Outcome
+run_copy(Copy *copy)
+{
+	const bson_t *document;
+	ClusterTime end = 0;
+
+	if (!begin(copy))
+		return Outcome::gone;
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!read_next(copy, &document))
+			return Outcome::past_lost;
+		if (!document)
+			break;
+		take_document(copy, document);
+	}
+	finish_rows(copy);
+	if (!copy->method.in_the_past)
+	{
+		end = present(copy->client);
+		stream_raise_horizon(copy->stream, end);
+	}
+	if (!table_note_copied(copy->stream, copy->table, copy->cut, copy->rows))
+		return Outcome::gone;
+	pgstat_progress_end_command();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	if (end != 0)
+		look_up_forget(end);
+	return Outcome::done;
+}
+
+/* One try in a transaction of its own; "error" tells of a document or table that is to blame. */
+Outcome
+try_copy(Copy *copy, MemoryContext context, ErrorData **error)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	volatile Outcome outcome = Outcome::failed;
+
+	PG_TRY();
+	{
+		outcome = run_copy(copy);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		*error = CopyErrorData();
+		if (blame((*error)->sqlerrcode) == Blame::server)
+			PG_RE_THROW();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	if (outcome != Outcome::done)
+		AbortCurrentTransaction();
+	MemoryContextSwitchTo(caller);
+	return outcome;
+}
+
+void
+stop_table(MirrorTable *table, const ErrorData *error)
+{
+	ereport(WARNING, (errcode(error->sqlerrcode),
+					  errmsg("table %u could not be copied: %s", table->local, error->message),
+					  errhint("It is copied again when the cause is mended.")));
+	StartTransactionCommand();
+	table_set_phase(table, Phase::error, error->sqlerrcode, error->message);
+	CommitTransactionCommand();
+}
+
+void
+log_copied(const Copy *copy, TimestampTz started)
+{
+	ereport(LOG, (errmsg("mirror copied %lld documents of %s into table %u in %.1f s",
+						 static_cast<long long>(copy->rows), copy->what, copy->table->local,
+						 TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()) / 1000.0)));
+}
+
+} // namespace
+
+void
+initial_sync(Stream *stream, MirrorTable *table, Client *client)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context =
+		AllocSetContextCreate(caller, "tenancy mirror copy", ALLOCSET_DEFAULT_SIZES);
+	TimestampTz started = GetCurrentTimestamp();
+	Method method = {true, false};
+	Outcome outcome;
+
+	do
+	{
+		ErrorData *error = nullptr;
+
+		MemoryContextReset(context);
+		Copy *copy = static_cast<Copy *>(MemoryContextAllocZero(context, sizeof(Copy)));
+		copy->stream = stream;
+		copy->table = table;
+		copy->client = client;
+		copy->method = method;
+		copy->context = AllocSetContextCreate(context, "copy", ALLOCSET_DEFAULT_SIZES);
+		copy->portion = AllocSetContextCreate(context, "portion", ALLOCSET_DEFAULT_SIZES);
+
+		outcome = try_copy(copy, context, &error);
+		if (outcome == Outcome::done)
+			log_copied(copy, started);
+		else if (outcome == Outcome::past_lost)
+			method.in_the_past = false;
+		else if (outcome == Outcome::failed && (method.careful || blame(error->sqlerrcode) == Blame::table))
+		{
+			stop_table(table, error);
+			break;
+		}
+		else if (outcome == Outcome::failed)
+			method.careful = true;
+	} while (outcome == Outcome::past_lost || outcome == Outcome::failed);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+}
+
+} // namespace bridge

@@ -1,0 +1,542 @@
+/*
+ * target.cpp — changes to rows.
+ *
+ * Rows are written through the executor's functions for replicated changes, below SQL: constraints, indexes, generated
+ * columns and triggers do their work; row-level security does not, on purpose, because the mirror is no tenant and must
+ * hold every tenant's rows.  Who may read them is decided by the table's policies.
+ *
+ * A row is found by the key's index under a dirty snapshot, as a logical replication worker finds it: what another
+ * session has not committed yet is waited for.  A row that would not change is left alone, so that a copy that is made
+ * again costs what has really changed.
+ */
+#include "mirror.h"
+
+namespace bridge
+{
+
+constexpr int load_rows = 1000;
+constexpr Size load_bytes = 4 * 1024 * 1024;
+
+struct BulkLoad
+{
+	TupleTableSlot *slots[load_rows];
+	int count;
+	Size bytes;
+	BulkInsertState state;
+	MemoryContext rows;
+};
+
+struct Target
+{
+	MirrorTable *table;
+	Applier *applier;
+	Relation relation;
+	ResultRelInfo *result;
+	Relation index;
+	IndexScanDesc scan; /* null: not yet begun */
+	SnapshotData dirty;
+	TupleTableSlot *old_row;
+	TupleTableSlot *new_row;
+	BulkLoad *load; /* null: none */
+};
+
+struct Applier
+{
+	EState *estate;
+	EPQState epq;
+	bool careful;
+	LOCKMODE lock;
+	int count;
+	Target targets[FLEXIBLE_ARRAY_MEMBER];
+};
+
+/* ---- opening and closing ---- */
+
+static void
+open_target(Applier *applier, Target *target, MirrorTable *table, int range_index)
+{
+	target->table = table;
+	target->applier = applier;
+	target->result = makeNode(ResultRelInfo);
+	InitResultRelInfo(target->result, target->relation, range_index, nullptr, 0);
+	ExecOpenIndices(target->result, false);
+	applier->estate->es_opened_result_relations =
+		lappend(applier->estate->es_opened_result_relations, target->result);
+	target->index = index_open(table->mapping->key_index, RowExclusiveLock);
+	target->old_row = table_slot_create(target->relation, &applier->estate->es_tupleTable);
+	target->new_row = ExecInitExtraTupleSlot(applier->estate, RelationGetDescr(target->relation),
+											 &TTSOpsVirtual);
+	InitDirtySnapshot(target->dirty);
+}
+
+Applier *
+applier_open(MirrorTable *const *tables, int count, LOCKMODE lock, bool careful)
+{
+	auto *applier =
+		static_cast<Applier *>(palloc0(offsetof(Applier, targets) + sizeof(Target) * count));
+	List *range_table = NIL;
+
+	/* All locks first: behind them the definitions stand still, and a change of one has been noticed. */
+	applier->careful = careful;
+	applier->lock = lock;
+	for (int i = 0; i < count; i++)
+	{
+		applier->targets[i].relation = try_table_open(tables[i]->local, lock);
+		if (!applier->targets[i].relation || stream_is_stale())
+			return nullptr;
+	}
+
+	applier->count = count;
+	applier->estate = CreateExecutorState();
+	applier->estate->es_output_cid = GetCurrentCommandId(true);
+	for (int i = 0; i < count; i++)
+	{
+		RangeTblEntry *entry = makeNode(RangeTblEntry);
+
+		entry->rtekind = RTE_RELATION;
+		entry->relid = tables[i]->local;
+		entry->relkind = RELKIND_RELATION;
+		entry->rellockmode = lock;
+		range_table = lappend(range_table, entry);
+	}
+	tenancy_init_range_table(applier->estate, range_table);
+	tenancy_init_epq(&applier->epq, applier->estate);
+	for (int i = 0; i < count; i++)
+		open_target(applier, &applier->targets[i], tables[i], i + 1);
+	AfterTriggerBeginQuery();
+	return applier;
+}
+
+void
+applier_close(Applier *applier)
+{
+	AfterTriggerEndQuery(applier->estate);
+	EvalPlanQualEnd(&applier->epq);
+	for (int i = 0; i < applier->count; i++)
+	{
+		Target *target = &applier->targets[i];
+
+		if (target->scan)
+			index_endscan(target->scan);
+		if (target->load)
+			FreeBulkInsertState(target->load->state);
+		index_close(target->index, NoLock);
+		ExecCloseIndices(target->result);
+	}
+	ExecResetTupleTable(applier->estate->es_tupleTable, false);
+	for (int i = 0; i < applier->count; i++)
+		table_close(applier->targets[i].relation, NoLock);
+	/* AFTER triggers may have opened more. */
+	applier->estate->es_opened_result_relations = NIL;
+	ExecCloseResultRelations(applier->estate);
+	FreeExecutorState(applier->estate);
+	pfree(applier);
+}
+
+Target *
+applier_target(Applier *applier, const MirrorTable *table)
+{
+	for (int i = 0; i < applier->count; i++)
+		if (applier->targets[i].table == table)
+			return &applier->targets[i];
+	elog(ERROR, "table %u is not open", table->local);
+}
+
+/* ---- finding a row ---- */
+
+/* Locks the row in old_row; false if it moved meanwhile and is to be looked for again. */
+static bool
+lock_row(Target *target)
+{
+	TM_FailureData failure;
+	TM_Result result;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	result = table_tuple_lock(target->relation, &target->old_row->tts_tid, GetActiveSnapshot(),
+							  target->old_row, GetCurrentCommandId(false), LockTupleExclusive,
+							  LockWaitBlock, 0, &failure);
+	PopActiveSnapshot();
+	return result == TM_Ok;
+}
+
+/* One look at the index; in "wait_for" the transaction that has the last word on the row. */
+static bool
+scan_for_row(Target *target, ScanKey key, TransactionId *wait_for)
+{
+	index_rescan(target->scan, key, 1, nullptr, 0);
+	if (!index_getnext_slot(target->scan, ForwardScanDirection, target->old_row))
+		return false;
+	*wait_for = TransactionIdIsValid(target->dirty.xmin) ? target->dirty.xmin : target->dirty.xmax;
+	return true;
+}
+
+/* Finds the row with this key and leaves it in old_row. */
+static bool
+find_row(Target *target, Datum value)
+{
+	const Mapping *mapping = target->table->mapping;
+	ScanKeyData key;
+
+	ScanKeyEntryInitialize(&key, 0, 1, BTEqualStrategyNumber, InvalidOid, mapping->key_collation,
+						   mapping->key_equal, value);
+	if (!target->scan)
+	{
+		/* It lives as long as the applier, and the caller's context as long as one row. */
+		MemoryContext caller =
+			MemoryContextSwitchTo(target->applier->estate->es_query_cxt);
+		target->scan =
+			index_beginscan(target->relation, target->index, &target->dirty, 1, 0);
+		MemoryContextSwitchTo(caller);
+	}
+	for (;;)
+	{
+		TransactionId wait_for = InvalidTransactionId;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!scan_for_row(target, &key, &wait_for))
+			return false;
+		if (TransactionIdIsValid(wait_for))
+			XactLockTableWait(wait_for, nullptr, nullptr, XLTW_None);
+		else if (!target->applier->careful || lock_row(target))
+			return true;
+	}
+}
+
+/* ---- writing a row ---- */
+
+/* Fills the columns that documents do not: for a new row from the defaults. */
+static void
+fill_defaults(Target *target)
+{
+	const Mapping *mapping = target->table->mapping;
+	ExprContext *context = GetPerTupleExprContext(target->applier->estate);
+	TupleTableSlot *row = target->new_row;
+
+	memset(row->tts_isnull, true, sizeof(bool) * row->tts_tupleDescriptor->natts);
+	for (int i = 0; i < mapping->default_count; i++)
+	{
+		int column = mapping->default_columns[i] - 1;
+		row->tts_values[column] =
+			ExecEvalExpr(mapping->defaults[i], context, &row->tts_isnull[column]);
+	}
+}
+
+/* … and for an existing one from itself. */
+static void
+keep_columns(Target *target)
+{
+	int count = target->new_row->tts_tupleDescriptor->natts;
+
+	slot_getallattrs(target->old_row);
+	memcpy(target->new_row->tts_values, target->old_row->tts_values, sizeof(Datum) * count);
+	memcpy(target->new_row->tts_isnull, target->old_row->tts_isnull, sizeof(bool) * count);
+}
+
+/* Copies the converted document into the new row; true if that changes anything. */
+static bool
+fill_row(Target *target)
+{
+	const Mapping *mapping = target->table->mapping;
+	TupleTableSlot *row = target->new_row;
+	bool changed = false;
+
+	for (int i = 0; i < mapping->foreign_natts; i++)
+	{
+		int column = mapping->to_local[i] - 1;
+		Form_pg_attribute attribute;
+
+		if (column < 0)
+			continue;
+		attribute = TupleDescAttr(row->tts_tupleDescriptor, column);
+		if (!changed)
+			changed = row->tts_isnull[column] != mapping->isnull[i] ||
+					  (!mapping->isnull[i] &&
+					   !datum_image_eq(row->tts_values[column], mapping->values[i],
+									   attribute->attbyval, attribute->attlen));
+		row->tts_values[column] = mapping->values[i];
+		row->tts_isnull[column] = mapping->isnull[i];
+	}
+	return changed;
+}
+
+static ItemPointer
+write_row(Target *target)
+{
+	Applier *applier = target->applier;
+	const Mapping *mapping = target->table->mapping;
+
+	ExecClearTuple(target->new_row);
+	if (find_row(target, mapping->values[mapping->foreign_key - 1]))
+	{
+		keep_columns(target);
+		if (!fill_row(target))
+			return &target->old_row->tts_tid;
+		ExecStoreVirtualTuple(target->new_row);
+		ExecSimpleRelationUpdate(target->result, applier->estate, &applier->epq, target->old_row,
+								 target->new_row);
+	}
+	else
+	{
+		fill_defaults(target);
+		(void) fill_row(target);
+		ExecStoreVirtualTuple(target->new_row);
+		ExecSimpleRelationInsert(target->result, applier->estate, target->new_row);
+	}
+	return ItemPointerIsValid(&target->new_row->tts_tid) ? &target->new_row->tts_tid : nullptr;
+}
+
+static void
+delete_row(Target *target, TupleTableSlot *row)
+{
+	ExecSimpleRelationDelete(target->result, target->applier->estate, &target->applier->epq, row);
+}
+
+/* A document that fits no longer leaves no older state of itself behind. */
+static void
+put_aside(Target *target, const bson_t *document, const Mismatch *mismatch, ClusterTime time)
+{
+	bson_iter_t id;
+	Datum key;
+
+	if (bson_iter_init_find(&id, document, "_id") &&
+		mapping_convert_key(target->table->mapping, &id, &key) && find_row(target, key))
+		delete_row(target, target->old_row);
+	misfit_add(target->table, document, mismatch, time);
+}
+
+static void
+take_back(Target *target, const bson_iter_t *id)
+{
+	if (target->table->misfits)
+		misfit_remove(target->table, bson_value_text(id));
+}
+
+ItemPointer
+target_upsert(Target *target, const bson_t *document, ClusterTime time)
+{
+	EState *estate = target->applier->estate;
+	Mismatch mismatch;
+	bson_iter_t id;
+	ItemPointer where = nullptr;
+
+	ResetPerTupleExprContext(estate);
+	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+	if (mapping_convert(target->table->mapping, document, &mismatch))
+	{
+		where = write_row(target);
+		if (bson_iter_init_find(&id, document, "_id"))
+			take_back(target, &id);
+	}
+	else
+		put_aside(target, document, &mismatch, time);
+	MemoryContextSwitchTo(caller);
+	return where;
+}
+
+void
+target_remove(Target *target, const bson_iter_t *id)
+{
+	EState *estate = target->applier->estate;
+	Datum key;
+
+	ResetPerTupleExprContext(estate);
+	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+	if (mapping_convert_key(target->table->mapping, id, &key) && find_row(target, key))
+		delete_row(target, target->old_row);
+	take_back(target, id);
+	MemoryContextSwitchTo(caller);
+}
+
+ItemPointer
+target_locate(Target *target, const bson_t *document)
+{
+	EState *estate = target->applier->estate;
+	ItemPointer where = nullptr;
+	bson_iter_t id;
+	Datum key;
+
+	ResetPerTupleExprContext(estate);
+	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+	if (bson_iter_init_find(&id, document, "_id") &&
+		mapping_convert_key(target->table->mapping, &id, &key) && find_row(target, key))
+		where = &target->old_row->tts_tid;
+	MemoryContextSwitchTo(caller);
+	return where;
+}
+
+/* ---- removing what was not seen ---- */
+
+/*
+ * A bitmap of row addresses, by block.  It takes half a percent of the table's size, and does not forget.
+ */
+constexpr int set_bytes_of_block = (MaxHeapTuplesPerPage + 8) / 8;
+
+struct TidSet
+{
+	uint8 *bits;
+	BlockNumber blocks;
+};
+
+TidSet *
+tid_set_create()
+{
+	return static_cast<TidSet *>(palloc0(sizeof(TidSet)));
+}
+
+void
+tid_set_add(TidSet *set, ItemPointer tid)
+{
+	BlockNumber block = ItemPointerGetBlockNumber(tid);
+	OffsetNumber offset = ItemPointerGetOffsetNumber(tid);
+
+	if (block >= set->blocks)
+	{
+		BlockNumber blocks = Max(block + 1, set->blocks * 2);
+		Size size = static_cast<Size>(blocks) * set_bytes_of_block;
+		Size used = static_cast<Size>(set->blocks) * set_bytes_of_block;
+
+		set->bits = static_cast<uint8 *>(
+			set->bits ? repalloc_huge(set->bits, size)
+					  : MemoryContextAllocHuge(CurrentMemoryContext, size));
+		memset(set->bits + used, 0, size - used);
+		set->blocks = blocks;
+	}
+	set->bits[static_cast<Size>(block) * set_bytes_of_block + offset / 8] |= 1 << (offset % 8);
+}
+
+static bool
+tid_set_has(const TidSet *set, ItemPointer tid)
+{
+	BlockNumber block = ItemPointerGetBlockNumber(tid);
+	OffsetNumber offset = ItemPointerGetOffsetNumber(tid);
+
+	return set && block < set->blocks &&
+		   (set->bits[static_cast<Size>(block) * set_bytes_of_block + offset / 8] &
+			(1 << (offset % 8)));
+}
+
+int64
+target_remove_others(Target *target, TidSet *keep)
+{
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TableScanDesc scan = table_beginscan(target->relation, snapshot, 0, nullptr);
+	TupleTableSlot *row = table_slot_create(target->relation, nullptr);
+	int64 removed = 0;
+
+	while (table_scan_getnextslot(scan, ForwardScanDirection, row))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (tid_set_has(keep, &row->tts_tid))
+			continue;
+		ResetPerTupleExprContext(target->applier->estate);
+		delete_row(target, row);
+		removed++;
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(row);
+	UnregisterSnapshot(snapshot);
+	return removed;
+}
+
+/* ---- loading in bulk ---- */
+
+bool
+target_is_empty(Target *target)
+{
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TableScanDesc scan = table_beginscan(target->relation, snapshot, 0, nullptr);
+	TupleTableSlot *row = table_slot_create(target->relation, nullptr);
+	bool empty = !table_scan_getnextslot(scan, ForwardScanDirection, row);
+
+	ExecDropSingleTupleTableSlot(row);
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	return empty;
+}
+
+bool
+target_can_load(Target *target)
+{
+	const TriggerDesc *triggers = target->relation->trigdesc;
+
+	return !triggers || (!triggers->trig_insert_before_row && !triggers->trig_insert_instead_row);
+}
+
+static BulkLoad *
+open_load(Target *target)
+{
+	auto *load = static_cast<BulkLoad *>(palloc0(sizeof(BulkLoad)));
+
+	load->state = GetBulkInsertState();
+	load->rows = AllocSetContextCreate(CurrentMemoryContext, "tenancy mirror load",
+									   ALLOCSET_DEFAULT_SIZES);
+	return load;
+}
+
+void
+target_load(Target *target, const bson_t *document, ClusterTime time)
+{
+	EState *estate = target->applier->estate;
+	Mismatch mismatch;
+
+	if (!target->load)
+		target->load = open_load(target);
+
+	BulkLoad *load = target->load;
+	TupleTableSlot *&row = load->slots[load->count];
+	MemoryContext caller = MemoryContextSwitchTo(load->rows);
+	if (!mapping_convert(target->table->mapping, document, &mismatch))
+		misfit_add(target->table, document, &mismatch, time);
+	else
+	{
+		if (!row)
+			row = ExecInitExtraTupleSlot(estate, RelationGetDescr(target->relation),
+										 &TTSOpsVirtual);
+		ExecClearTuple(row);
+		target->new_row = row;
+		fill_defaults(target);
+		(void) fill_row(target);
+		ExecStoreVirtualTuple(row);
+		if (target->result->ri_RelationDesc->rd_att->constr)
+		{
+			if (target->result->ri_RelationDesc->rd_att->constr->has_generated_stored)
+				ExecComputeStoredGenerated(target->result, estate, row, CMD_INSERT);
+			ExecConstraints(target->result, row, estate);
+		}
+		load->count++;
+		load->bytes += document->len;
+	}
+	MemoryContextSwitchTo(caller);
+	if (load->count == load_rows || load->bytes >= load_bytes)
+		target_load_flush(target);
+}
+
+void
+target_load_flush(Target *target)
+{
+	BulkLoad *load = target->load;
+	EState *estate = target->applier->estate;
+
+	if (!load || load->count == 0)
+		return;
+	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+	table_multi_insert(target->relation, load->slots, load->count, GetCurrentCommandId(true),
+					   TABLE_INSERT_SKIP_FSM, load->state);
+	MemoryContextSwitchTo(caller);
+	for (int i = 0; i < load->count; i++)
+	{
+		List *recheck = NIL;
+
+		if (target->result->ri_NumIndices > 0)
+			recheck = tenancy_insert_index_tuples(target->result, load->slots[i], estate);
+		ExecARInsertTriggers(estate, target->result, load->slots[i], recheck, nullptr);
+		list_free(recheck);
+		ExecClearTuple(load->slots[i]);
+		ResetPerTupleExprContext(estate);
+	}
+	MemoryContextReset(load->rows);
+	load->count = 0;
+	load->bytes = 0;
+}
+
+} // namespace bridge
