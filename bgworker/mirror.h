@@ -30,7 +30,7 @@
 #include "fdw/bson_datum.h"
 #include "guard.h"
 #endif
-#include "tenancy_api.h"
+#include "worker.h"
 
 namespace bridge
 {
@@ -51,9 +51,6 @@ cluster_time_to_timestamp(ClusterTime time)
 }
 
 extern int mirror_batch_size; /* tenancy_mongo.mirror_batch_size */
-
-/* tenancy.so's functions; an error tells what to do if the library is not loaded. */
-const TenancyApi *tenancy_api();
 
 /* ---- mirror_mapping.cpp ---- */
 

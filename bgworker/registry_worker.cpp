@@ -87,11 +87,8 @@ void
 tenancy_mongo_registry_worker_main(Datum main_arg)
 {
 	using namespace bridge;
-	Oid server;
+	const Oid server = worker_start(main_arg, TENANCY_REGISTRY_WORKER);
 	long wait;
-
-	memcpy(&server, MyBgworkerEntry->bgw_extra, sizeof(Oid));
-	worker_start(DatumGetObjectId(main_arg), TENANCY_REGISTRY_WORKER, server);
 
 	/* MongoDB is told that a tenant stands only when it stands on disk. */
 	SetConfigOption("synchronous_commit", "on", PGC_USERSET, PGC_S_OVERRIDE);

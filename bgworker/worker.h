@@ -11,6 +11,9 @@
 namespace bridge
 {
 
+/* tenancy.so's functions; an error tells what to do if the library is not loaded. */
+const TenancyApi *tenancy_api();
+
 /*
  * The start of a worker's main function: enters the worker into the launcher's list, connects it to its database as
  * tenancy_mirror and sets what a session's settings must not decide.  Returns the foreign server that it serves; does
