@@ -18,6 +18,24 @@ void launcher_init();
 /* tenant_context.cpp: the tenant in force, or null. */
 const char *current_tenant();
 
+/* How far the context reaches. */
+enum class ContextRole
+{
+	none,
+	client,	   /* one tenant */
+	admin,	   /* the tenants of a scope */
+	superadmin /* every tenant */
+};
+
+ContextRole current_role_class();
+
+/*
+ * Calls back when the role class may have become another one, from an assign hook: the function must not fail, allocate
+ * or read catalogs.  A token can expire between planning and execution, so a plan that leaves the tenant's condition
+ * out for a class must still ask for that class when it runs.
+ */
+void on_role_class_change(void (*callback)());
+
 /* tenant_context.cpp: the registry changed, so the tenant in force may not be active any more. */
 void tenant_context_recheck();
 

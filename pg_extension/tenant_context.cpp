@@ -49,6 +49,9 @@ static bool recheck_pending;
 static const Tenant *locked;
 static LocalTransactionId locked_lxid = InvalidLocalTransactionId;
 
+/* Whoever keeps plans by the role class. */
+static void (*role_class_changed)();
+
 static const Tenant *
 intern_tenant(const char *id)
 {
@@ -81,7 +84,11 @@ recheck()
 
 	recheck_pending = false;
 	TenantState state = tenant_state(in_force->id);
+	bool was_voided = voided;
+
 	voided = state != TenantState::active && state != TenantState::no_registry;
+	if (voided != was_voided && role_class_changed)
+		role_class_changed();
 }
 
 static inline const Tenant *
@@ -98,6 +105,18 @@ current_tenant()
 	const Tenant *tenant = effective_tenant();
 
 	return tenant ? tenant->id : nullptr;
+}
+
+ContextRole
+current_role_class()
+{
+	return effective_tenant() ? ContextRole::client : ContextRole::none;
+}
+
+void
+on_role_class_change(void (*callback)())
+{
+	role_class_changed = callback;
 }
 
 void
@@ -271,8 +290,12 @@ assign_context(const char *value, void *extra)
 		locked_lxid = lxid;
 	}
 
+	bool class_changes = (in_force && !voided) != (tenant != nullptr);
+
 	in_force = tenant;
 	voided = false;
+	if (class_changes && role_class_changed)
+		role_class_changed();
 
 	/* A parallel worker takes the leader's value unchecked, and looks for itself when it is first asked. */
 	recheck_pending = InitializingParallelWorker;
@@ -350,6 +373,8 @@ extern "C"
 PG_FUNCTION_INFO_V1(tenancy_set_tenant);
 PG_FUNCTION_INFO_V1(tenancy_clear_tenant);
 PG_FUNCTION_INFO_V1(tenancy_current_tenant);
+PG_FUNCTION_INFO_V1(tenancy_current_access);
+PG_FUNCTION_INFO_V1(tenancy_current_scope);
 PG_FUNCTION_INFO_V1(tenancy_is_current_tenant);
 PG_FUNCTION_INFO_V1(tenancy_is_current_tenant_support);
 
@@ -386,6 +411,26 @@ tenancy_current_tenant(PG_FUNCTION_ARGS)
 	if (!tenant)
 		PG_RETURN_NULL();
 	PG_RETURN_POINTER(tenant->text);
+}
+
+PGDLLEXPORT Datum
+tenancy_current_access(PG_FUNCTION_ARGS)
+{
+	static const char *const words[] = {"none", "client", "admin", "superadmin"};
+
+	PG_RETURN_TEXT_P(cstring_to_text(words[(int) tenancy::current_role_class()]));
+}
+
+/* A client's scope is its own tenant. */
+PGDLLEXPORT Datum
+tenancy_current_scope(PG_FUNCTION_ARGS)
+{
+	const tenancy::Tenant *tenant = tenancy::effective_tenant();
+
+	if (!tenant)
+		PG_RETURN_NULL();
+	Datum id = PointerGetDatum(tenant->text);
+	PG_RETURN_ARRAYTYPE_P(construct_array(&id, 1, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 /* What guards the tables of one tenant's own schema. */

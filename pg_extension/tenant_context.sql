@@ -9,6 +9,18 @@ CREATE FUNCTION tenancy.current_tenant() RETURNS text
 COMMENT ON FUNCTION tenancy.current_tenant() IS
     'the tenant in force, or NULL; what policies compare with';
 
+CREATE FUNCTION tenancy.current_access() RETURNS text
+    LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 1
+    AS 'MODULE_PATHNAME', 'tenancy_current_access';
+COMMENT ON FUNCTION tenancy.current_access() IS
+    'how far the context reaches: none, client (one tenant), admin (those of a scope) or superadmin (all)';
+
+CREATE FUNCTION tenancy.current_scope() RETURNS text[]
+    LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 1
+    AS 'MODULE_PATHNAME', 'tenancy_current_scope';
+COMMENT ON FUNCTION tenancy.current_scope() IS
+    'the tenants that the context reaches, or NULL: nobody''s, or a superadmin''s';
+
 CREATE FUNCTION tenancy.is_current_tenant_support(internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'tenancy_is_current_tenant_support';
