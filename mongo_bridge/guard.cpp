@@ -3,6 +3,8 @@
  */
 #include <cstring>
 
+#include <bson/bson.h>
+
 #include "guard.h"
 
 namespace bridge
@@ -10,6 +12,9 @@ namespace bridge
 
 int64 owned_objects = 0;
 
+/*
+ * The words may be a server's, a driver's or a library's.  They end up in logs and tables, which want valid UTF-8.
+ */
 static void
 copy_words(char *to, size_t size, const char *from) noexcept
 {
@@ -21,6 +26,10 @@ copy_words(char *to, size_t size, const char *from) noexcept
 			length--;
 	memcpy(to, from, length);
 	to[length] = '\0';
+	if (!bson_utf8_validate(to, length, false))
+		for (char *c = to; *c != '\0'; c++)
+			if (static_cast<unsigned char>(*c) >= 0x80)
+				*c = '?';
 }
 
 void

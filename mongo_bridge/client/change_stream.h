@@ -22,7 +22,7 @@ enum class StreamState
 	open,
 	history_lost,	/* 286: the oplog no longer reaches back to the token */
 	token_unusable, /* 280, 260: the token is not found under this pipeline, or came from an invalidate */
-	oversized,		/* 10334: an event over 16 MB */
+	oversized,		/* 10334: an event over 16 MB; what came before it in its batch is not shown, nor in token() */
 	closed			/* the server closed the cursor (invalidate) */
 };
 

@@ -53,7 +53,10 @@ public:
 	Client(const Client &) = delete;
 	Client &operator=(const Client &) = delete;
 
-	/* Runs one command on the primary (or by read preference, if "read") and returns the whole reply. */
+	/*
+	 * Runs one command on the primary (or by read preference, if "read") and returns the whole reply.  Where the
+	 * connection is lost a read is sent once more; anything else is not, as nobody knows whether the server did it.
+	 */
 	Document command(const char *database, const bson_t *command, bool read = false);
 
 	/* The deployment's identity: the replica set's id (hex), or its name, or "" for a standalone server. */

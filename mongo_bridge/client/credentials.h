@@ -8,8 +8,9 @@
  *     auth_source = admin
  *     tls_ca_file = /etc/ssl/mongo-ca.pem
  *
- * Keys: user, password, auth_source, auth_mechanism, tls_ca_file, tls_certificate_file.  A line that is neither a
- * section, a setting, a comment nor blank is an error that names the line's number and never its text.
+ * Keys: user, password, auth_source, auth_mechanism, tls_ca_file, tls_certificate_file.  Blanks around a value are not
+ * part of it; everything else is, quotes and # as well.  A line that is neither a section, a setting, a comment (# or ; at
+ * its start) nor blank is an error that names the line's number and never its text.
  */
 #ifdef POSTGRES_H
 #error "client/ is pure: include it before the server's headers"
