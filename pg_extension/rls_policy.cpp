@@ -238,12 +238,13 @@ emit_table(const Protection &protection)
 	Oid relation = RelationGetRelid(protection.table);
 	ListCell *cell;
 
-	if (!protection.table->rd_rel->relrowsecurity)
-		appendStringInfo(protection.sql, "ALTER TABLE %s ENABLE ROW LEVEL SECURITY;\n",
-						 protection.name);
-	if (!protection.table->rd_rel->relforcerowsecurity)
-		appendStringInfo(protection.sql, "ALTER TABLE %s FORCE ROW LEVEL SECURITY;\n",
-						 protection.name);
+	bool enabled = protection.table->rd_rel->relrowsecurity;
+	bool forced = protection.table->rd_rel->relforcerowsecurity;
+	if (!enabled || !forced)
+		appendStringInfo(protection.sql, "ALTER TABLE %s %s%s%s;\n", protection.name,
+						 enabled ? "" : "ENABLE ROW LEVEL SECURITY",
+						 !enabled && !forced ? ", " : "",
+						 forced ? "" : "FORCE ROW LEVEL SECURITY");
 	emit_policy(protection, POLICY, true);
 	emit_policy(protection, FLOOR, false);
 	if (protection.column)
