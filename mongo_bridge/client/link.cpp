@@ -91,7 +91,7 @@ hosts_uri(const char *hosts)
 
 		if (isalnum(static_cast<unsigned char>(*c)) || strchr(path ? "._-" : "._-:[],", *c) != nullptr)
 			uri += *c;
-		else if (path && *c > ' ' && *c < 127)
+		else if (path && *c >= ' ' && *c < 127)
 		{
 			char escaped[4];
 			bson_snprintf(escaped, sizeof(escaped), "%%%02X", static_cast<unsigned>(*c));
