@@ -367,6 +367,12 @@ BEGIN
            last_error_message = failure_message,
            error_written = written
      WHERE q.tenant_id = queued.tenant_id;
+    -- A tenant that failed at its first step has no row yet, and one whose identifier is refused never will.
+    BEGIN
+        PERFORM tenancy_mongo._follow_description(r) FROM tenancy_mongo.registry_tenants r WHERE r.tenant_id = queued.tenant_id;
+    EXCEPTION WHEN invalid_parameter_value OR unique_violation OR check_violation THEN
+        NULL;
+    END;
     UPDATE tenancy.tenants t SET error_message = failure_message
      WHERE t.tenant_id = queued.tenant_id AND t.error_message IS DISTINCT FROM failure_message;
 END

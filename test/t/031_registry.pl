@@ -171,6 +171,8 @@ for (['tenant-003', '42704', qr/platinum/], ['tenant_001', '23505', qr/tenant_00
 	ok($node->poll_query_until('postgres', "SELECT state || ' ' || last_error_sqlstate = 'failed $sqlstate' FROM tenancy_mongo.stat_registry WHERE tenant_id = '$id'"),
 		"$id: stat_registry says so too");
 }
+like($node->safe_psql('postgres', "SELECT status, error_message FROM tenancy.tenants WHERE tenant_id = 'tenant-003'"),
+	qr/^provisioning\|.*platinum/, 'and so does the tenant');
 set_document('tenant-003', '{"$set": {"tier": "standard"}}');
 settled('tenant-003', 'active', 'a mended document is provisioned');
 ok(!document('tenant-003')->{error}, 'and the error is taken out of it');
