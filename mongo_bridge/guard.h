@@ -81,6 +81,8 @@ template <class Body>
 auto
 guarded(Body &&body) -> decltype(body())
 {
+	static_assert(std::is_trivially_destructible_v<std::remove_reference_t<Body>>,
+				  "the body captures by reference or plain data: it lies in a red frame");
 	using Result = decltype(body());
 	Failure failure;
 
@@ -105,6 +107,8 @@ T *
 own(MemoryContext context, Args &&...args)
 {
 	static_assert(std::is_nothrow_destructible_v<T>);
+	static_assert(((std::is_lvalue_reference_v<Args> || std::is_trivially_destructible_v<Args>) && ...),
+				  "a temporary object would lie in a red frame");
 
 	/* The callback is allocated before the object and registered after it: neither step can leak it. */
 	auto *callback = static_cast<MemoryContextCallback *>(
