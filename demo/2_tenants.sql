@@ -1,7 +1,7 @@
 SELECT tenant_id, name, tier, status, role_name FROM tenancy.tenants ORDER BY tenant_id;
 
--- Tier "platinum" was never assigned a system: the reason stands here, and in the tenant's document in MongoDB.
-SELECT tenant_id, error_message FROM tenancy.tenants WHERE error_message IS NOT NULL;
+-- The fourth asks for the tier "platinum", to which no system was ever assigned.
+SELECT tenant_id, mongo_status, state, last_error_sqlstate, last_error_message FROM tenancy_mongo.stat_registry;
 
 \dn tenant_*
 \dt tenant_tenant_001_crm.*
