@@ -32,7 +32,7 @@ main()
 	pg_port=$(free_port 54420)
 	pg_socket=$(as_server mktemp -d /tmp/pg_tenancy_bench.XXXXXX)
 	rm -rf "$data"
-	trap remove_servers EXIT
+	trap 'mkdir -p "$work/log"; cp "$data"/*.log "$work/log"; remove_servers' EXIT
 	start_mongo --wiredTigerCacheSizeGB 2
 	settings | start_postgres
 	psql postgres postgres -q -v ON_ERROR_STOP=1 -c 'SET client_min_messages = warning' \
