@@ -163,8 +163,12 @@ lock_row(Target *target)
 static bool
 scan_for_row(Target *target, ScanKey key, TransactionId *wait_for)
 {
+	/* What an index scan keeps from row to row, it allocates when it first needs it. */
+	MemoryContext caller = MemoryContextSwitchTo(target->applier->estate->es_query_cxt);
 	index_rescan(target->scan, key, 1, nullptr, 0);
-	if (!index_getnext_slot(target->scan, ForwardScanDirection, target->old_row))
+	bool found = index_getnext_slot(target->scan, ForwardScanDirection, target->old_row);
+	MemoryContextSwitchTo(caller);
+	if (!found)
 		return false;
 	*wait_for = TransactionIdIsValid(target->dirty.xmin) ? target->dirty.xmin : target->dirty.xmax;
 	return true;
