@@ -49,10 +49,10 @@ raise_failure(const Failure *failure)
 	CHECK_FOR_INTERRUPTS();
 
 	const char *s = failure->state;
-	ereport(ERROR, (errcode(MAKE_SQLSTATE(s[0], s[1], s[2], s[3], s[4])),
-					errmsg("%s", failure->message),
-					failure->detail[0] ? errdetail("%s", failure->detail) : 0,
-					failure->hint[0] ? errhint("%s", failure->hint) : 0));
+	ereport(ERROR,
+			(errcode(MAKE_SQLSTATE(s[0], s[1], s[2], s[3], s[4])), errmsg("%s", failure->message),
+			 failure->detail[0] ? errdetail("%s", failure->detail) : 0,
+			 failure->hint[0] ? errhint("%s", failure->hint) : 0));
 	pg_unreachable();
 }
 

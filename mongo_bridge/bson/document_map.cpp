@@ -73,7 +73,8 @@ DocumentMap::Level::add(const char *path, int column, int depth)
 
 	if (depth > max_depth)
 		throw Error(sqlstate::program_limit_exceeded, "path of a column is nested too deeply",
-					"MongoDB nests documents " + std::to_string(max_depth) + " levels deep at most.");
+					"MongoDB nests documents " + std::to_string(max_depth) +
+						" levels deep at most.");
 	if (found < 0)
 	{
 		found = static_cast<int>(children.size());
@@ -201,7 +202,8 @@ value_size(uint8_t type, const uint8_t *data, uint32_t length, uint32_t offset, 
 			if (pattern_end == nullptr)
 				break;
 			uint32_t used =
-				static_cast<uint32_t>(static_cast<const uint8_t *>(pattern_end) - data) + 1 - offset;
+				static_cast<uint32_t>(static_cast<const uint8_t *>(pattern_end) - data) + 1 -
+				offset;
 			const void *options_end = memchr(data + offset + used, '\0', left - used);
 			if (options_end == nullptr)
 				break;

@@ -113,8 +113,7 @@ Parser::read_setting(const std::string &text)
 	if (!in_section)
 		bad_line(file, line, "A setting must come after a section in square brackets.");
 
-	std::string *value =
-		setting(in_wanted ? &credentials : &ignored, trim(text.substr(0, equals)));
+	std::string *value = setting(in_wanted ? &credentials : &ignored, trim(text.substr(0, equals)));
 	if (value == nullptr)
 		bad_line(file, line,
 				 "Keys are user, password, auth_source, auth_mechanism, tls_ca_file and "

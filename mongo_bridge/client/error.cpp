@@ -50,8 +50,8 @@ struct Meaning
 
 static constexpr Meaning bad_credentials = {
 	sqlstate::invalid_authorization,
-	"Check \"user\", \"password\" and \"auth_source\" of the entry of the credentials file that the option "
-	"\"credentials\" names."};
+	"Check \"user\", \"password\" and \"auth_source\" of the entry of the credentials file that "
+	"the option \"credentials\" names."};
 static constexpr Meaning no_server = {
 	sqlstate::unable_to_connect,
 	"Check the options \"hosts\", \"replica_set\" and \"tls\" of the foreign server."};
@@ -67,8 +67,8 @@ meaning_of_server_code(int code)
 			return bad_credentials;
 		case server_code::unauthorized:
 			return {sqlstate::insufficient_privilege,
-					"Grant the privilege to the MongoDB user with grantRolesToUser, or name another entry in the "
-					"option \"credentials\"."};
+					"Grant the privilege to the MongoDB user with grantRolesToUser, or name "
+					"another entry in the option \"credentials\"."};
 		case server_code::namespace_not_found:
 			return {sqlstate::fdw_table_not_found,
 					"Check the options \"database\" and \"collection\" of the foreign table."};
@@ -84,8 +84,7 @@ meaning_of_server_code(int code)
 		case server_code::bson_object_too_large:
 		case server_code::update_result_too_large:
 		case server_code::upsert_result_too_large:
-			return {sqlstate::program_limit_exceeded,
-					"A document of MongoDB holds at most 16 MB."};
+			return {sqlstate::program_limit_exceeded, "A document of MongoDB holds at most 16 MB."};
 		case server_code::shutdown_in_progress:
 		case server_code::primary_stepped_down:
 		case server_code::not_writable_primary:
@@ -175,7 +174,8 @@ selection_detail(const char *message)
 
 	if (servers != nullptr)
 		return servers;
-	return "No server is suitable: the replica set has another name, or no member in the state that is needed.";
+	return "No server is suitable: the replica set has another name, or no member in the state "
+		   "that is needed.";
 }
 
 void

@@ -80,16 +80,18 @@ hosts_uri(const char *hosts)
 	std::string uri = "mongodb://";
 
 	if (!given(hosts))
-		bad_option("hosts", "No host is given.", "Name the servers as host:port, separated by commas.");
+		bad_option("hosts", "No host is given.",
+				   "Name the servers as host:port, separated by commas.");
 	if (strstr(hosts, "://") != nullptr || strchr(hosts, '@') != nullptr)
 		bad_option("hosts", "It must not be a URI, nor hold a user or a password.",
-				   "Name the servers as host:port, separated by commas, and put the user into the credentials "
-				   "file.");
+				   "Name the servers as host:port, separated by commas, and put the user into the "
+				   "credentials file.");
 	for (const char *c = hosts; *c != '\0'; c++)
 	{
 		bool path = hosts[0] == '/';
 
-		if (isalnum(static_cast<unsigned char>(*c)) || strchr(path ? "._-" : "._-:[],", *c) != nullptr)
+		if (isalnum(static_cast<unsigned char>(*c)) ||
+			strchr(path ? "._-" : "._-:[],", *c) != nullptr)
 			uri += *c;
 		else if (path && *c >= ' ' && *c < 127)
 		{
@@ -98,7 +100,8 @@ hosts_uri(const char *hosts)
 			uri += escaped;
 		}
 		else
-			bad_option("hosts", "It holds a character that is not part of a host's name or address.",
+			bad_option("hosts",
+					   "It holds a character that is not part of a host's name or address.",
 					   "Name the servers as host:port, separated by commas.");
 	}
 	return uri + "/";
@@ -116,8 +119,7 @@ set_credentials(mongoc_uri_t *uri, const ConnectionOptions &options, bool tls)
 		bad_option("auth_mechanism", "MONGODB-X509 needs TLS with a client certificate.",
 				   "Set tls_certificate_file in the credentials file.");
 	if (!x509 && given(options.user) != given(options.password))
-		bad_option(given(options.user) ? "password" : "user",
-				   "User and password belong together.");
+		bad_option(given(options.user) ? "password" : "user", "User and password belong together.");
 	if (given(mechanism) && !x509 && !given(options.user))
 		bad_option("user", "SCRAM-SHA-256 needs a user and a password.");
 
@@ -170,9 +172,8 @@ make_uri(const ConnectionOptions &options, int connect_timeout_ms, bool tls)
 	if (given(options.replica_set) &&
 		!mongoc_uri_set_option_as_utf8(uri.get(), MONGOC_URI_REPLICASET, options.replica_set))
 		bad_option("replica_set", "It must be valid UTF-8.");
-	if (!mongoc_uri_set_appname(uri.get(), given(options.application_name)
-											   ? options.application_name
-											   : "pg_tenancy"))
+	if (!mongoc_uri_set_appname(
+			uri.get(), given(options.application_name) ? options.application_name : "pg_tenancy"))
 		bad_option("application_name", "It must be valid UTF-8 of at most 128 bytes.");
 	set_credentials(uri.get(), options, tls);
 	mongoc_uri_set_read_prefs_t(uri.get(), read_preference(options.read_preference).get());
@@ -200,14 +201,13 @@ Link::Link(const ConnectionOptions &options, Interrupted interrupted)
 	  tls_certificate_file_(given(options.tls_certificate_file) ? options.tls_certificate_file : "")
 {
 	wait_.use_tls = options.tls || !tls_ca_file_.empty() || !tls_certificate_file_.empty();
-	wait_.connect_timeout_ms = options.connect_timeout_ms > 0 ? options.connect_timeout_ms
-															  : default_connect_timeout_ms;
+	wait_.connect_timeout_ms =
+		options.connect_timeout_ms > 0 ? options.connect_timeout_ms : default_connect_timeout_ms;
 	int selection_ms = options.server_selection_timeout_ms;
-	server_selection_timeout_us_ =
-		int64_t{selection_ms < 0	? 0
-				: selection_ms == 0 ? default_server_selection_timeout_ms
-									: selection_ms} *
-		1000;
+	server_selection_timeout_us_ = int64_t{selection_ms < 0	   ? 0
+										   : selection_ms == 0 ? default_server_selection_timeout_ms
+															   : selection_ms} *
+								   1000;
 
 	initialize_driver();
 	Uri uri = make_uri(options, wait_.connect_timeout_ms, wait_.use_tls);

@@ -286,9 +286,8 @@ stream_readv(mongoc_stream_t *stream, mongoc_iovec_t *vectors, size_t count, siz
 		if (wanted > vectors[i].iov_len)
 			wanted = vectors[i].iov_len;
 
-		ssize_t got =
-			read_buffer(s, static_cast<char *>(static_cast<void *>(vectors[i].iov_base)),
-						vectors[i].iov_len, wanted, expires, timeout_ms != 0);
+		ssize_t got = read_buffer(s, static_cast<char *>(static_cast<void *>(vectors[i].iov_base)),
+								  vectors[i].iov_len, wanted, expires, timeout_ms != 0);
 		if (got < 0)
 			return -1;
 		done += got;

@@ -33,7 +33,7 @@ public:
 	/* True, with errno set, if there is no more waiting: interrupted, refused, or out of time. */
 	bool stopped() noexcept;
 
-	/* Waits until fd is ready (1), "expires" (monotonic, in µs; -1: never) has passed (0), or there is no more waiting (-1). */
+	/* Waits until fd is ready (1), "expires" (monotonic µs; -1: never) has passed (0), or there is no more waiting (-1). */
 	int ready(int fd, short events, int64_t expires) noexcept;
 
 	/* Sleeps; false if there is no more waiting. */

@@ -22,7 +22,8 @@
 
 using namespace bridge;
 
-static const char *const paths[] = {"_id", "a", "a.b", "a.b.c", "d.e", "", "list", "list.0", nullptr};
+static const char *const paths[] = {"_id", "a",	   "a.b",	 "a.b.c", "d.e",
+									"",	   "list", "list.0", nullptr};
 static constexpr int path_count = sizeof(paths) / sizeof(paths[0]);
 
 static void
@@ -140,7 +141,8 @@ damage(std::vector<uint8_t> bytes, const std::vector<uint8_t> &other, Random &ra
 			case 4:
 			{
 				size_t from = random() % other.size();
-				for (size_t i = 0; i < length && at + i < bytes.size() && from + i < other.size(); i++)
+				for (size_t i = 0; i < length && at + i < bytes.size() && from + i < other.size();
+					 i++)
 					bytes[at + i] = other[from + i];
 				break;
 			}

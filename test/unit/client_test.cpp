@@ -59,17 +59,18 @@ refused(const ConnectionOptions &options)
 
 TEST(ClientOptions, HostsAreNamesAndPortsOnly)
 {
-	for (const char *hosts :
-		 {"", "user:s3cret@host", "mongodb://host", "mongodb+srv://host", "host/?ssl=true", "host?x", "a b",
-		  "host%00", "host,", ",host", "host:0x", "host:99999", "host:-1", "[::1", "a\nb", "h\xc3\xb6st"})
+	for (const char *hosts : {"", "user:s3cret@host", "mongodb://host", "mongodb+srv://host",
+							  "host/?ssl=true", "host?x", "a b", "host%00", "host,", ",host",
+							  "host:0x", "host:99999", "host:-1", "[::1", "a\nb", "h\xc3\xb6st"})
 	{
 		Error e = refused(options_for(hosts));
 		EXPECT_EQ(e.message, "invalid value for option \"hosts\"") << hosts;
 		EXPECT_FALSE(e.hint.empty()) << hosts;
 	}
 	refused(options_for(nullptr));
-	for (const char *hosts : {"host", "host:1", "a:1,b:2,c", "10.0.0.1", "[::1]:27017", "my-host_1.example.org",
-							  "/tmp/mongodb-27017.sock", "/tmp/a b%?/mongodb.sock"})
+	for (const char *hosts :
+		 {"host", "host:1", "a:1,b:2,c", "10.0.0.1", "[::1]:27017", "my-host_1.example.org",
+		  "/tmp/mongodb-27017.sock", "/tmp/a b%?/mongodb.sock"})
 		EXPECT_NO_THROW(Client(options_for(hosts), nullptr)) << hosts;
 }
 
@@ -133,21 +134,27 @@ ping()
 
 TEST(Client, RunsCommands)
 {
-	StubServer server([](const std::string &) { return StubServer::reply(R"({"ok": 1, "answer": 42})"); });
+	StubServer server([](const std::string &)
+					  { return StubServer::reply(R"({"ok": 1, "answer": 42})"); });
 	Client client(options_for(server.host()), nullptr);
 
 	EXPECT_EQ(client.command("db", ping().get()).json(), R"({ "ok" : 1, "answer" : 42 })");
 	EXPECT_EQ(client.command("db", ping().get(), true).json(), R"({ "ok" : 1, "answer" : 42 })");
-	EXPECT_EQ(thrown([&] { client.command("db", Document().get()); }).message, "command for MongoDB is empty");
+	EXPECT_EQ(thrown([&] { client.command("db", Document().get()); }).message,
+			  "command for MongoDB is empty");
 	EXPECT_FALSE(client.broken());
 }
 
 TEST(Client, ErrorsOfTheServerLeaveTheConnection)
 {
-	StubServer server([](const std::string &name) {
-		return StubServer::reply(name == "ping" ? R"({"ok": 0, "code": 13, "errmsg": "not authorized"})"
-												: R"({"ok": 1, "writeErrors": [{"index": 0, "code": 11000, "errmsg": "E11000 dup"}]})");
-	});
+	StubServer server(
+		[](const std::string &name)
+		{
+			return StubServer::reply(
+				name == "ping"
+					? R"({"ok": 0, "code": 13, "errmsg": "not authorized"})"
+					: R"({"ok": 1, "writeErrors": [{"index": 0, "code": 11000, "errmsg": "E11000 dup"}]})");
+		});
 	Client client(options_for(server.host()), nullptr);
 
 	Error e = thrown([&] { client.command("db", ping().get()); });
@@ -164,7 +171,9 @@ TEST(Client, BrokenConnectionsAreNotUsedAgain)
 	StubServer server([](const std::string &) { return StubServer::hang_up(); });
 	Client client(options_for(server.host()), nullptr);
 
-	EXPECT_STREQ(thrown([&] { client.command("db", Document::parse(R"({"drop": "c"})").get()); }).state, "08006");
+	EXPECT_STREQ(
+		thrown([&] { client.command("db", Document::parse(R"({"drop": "c"})").get()); }).state,
+		"08006");
 	EXPECT_TRUE(client.broken());
 	size_t sent = server.names().size();
 	Error e = thrown([&] { client.command("db", ping().get()); });
@@ -185,7 +194,9 @@ TEST(Client, RepliesThatAreNone)
 		StubServer server([&](const std::string &) { return StubServer::hang_up(bytes); });
 		Client client(options_for(server.host()), nullptr);
 
-		EXPECT_STREQ(thrown([&] { client.command("db", Document::parse(R"({"drop": "c"})").get()); }).state, "08006");
+		EXPECT_STREQ(
+			thrown([&] { client.command("db", Document::parse(R"({"drop": "c"})").get()); }).state,
+			"08006");
 		EXPECT_TRUE(client.broken());
 	}
 }
@@ -209,11 +220,14 @@ TEST(Client, SilentServerAndAnInterrupt)
 
 TEST(Client, TricklingServerAndAnInterrupt)
 {
-	StubServer server([](const std::string &) {
-		StubServer::Answer answer = StubServer::reply(R"({"ok": 1, "text": "0123456789012345678901234567890123456789"})");
-		answer.pause_us = 20000;
-		return answer;
-	});
+	StubServer server(
+		[](const std::string &)
+		{
+			StubServer::Answer answer = StubServer::reply(
+				R"({"ok": 1, "text": "0123456789012345678901234567890123456789"})");
+			answer.pause_us = 20000;
+			return answer;
+		});
 	Client client(options_for(server.host()), test::interrupted);
 	test::InterruptAfter interrupt(200);
 	test::Stopwatch watch;
@@ -230,7 +244,9 @@ TEST(Client, SocketTimeout)
 	Client client(options, nullptr);
 	test::Stopwatch watch;
 
-	EXPECT_STREQ(thrown([&] { client.command("db", Document::parse(R"({"drop": "c"})").get()); }).state, "08006");
+	EXPECT_STREQ(
+		thrown([&] { client.command("db", Document::parse(R"({"drop": "c"})").get()); }).state,
+		"08006");
 	EXPECT_GE(watch.ms(), 140);
 	EXPECT_LT(watch.ms(), 2000);
 	EXPECT_TRUE(client.broken());
@@ -258,7 +274,9 @@ TEST(Client, NobodyListens)
 	Error e = thrown([&] { client.command("db", ping().get()); });
 
 	EXPECT_STREQ(e.state, "08001");
-	EXPECT_NE(e.detail.find("could not connect to 127.0.0.1:1: Connection refused"), std::string::npos) << e.detail;
+	EXPECT_NE(e.detail.find("could not connect to 127.0.0.1:1: Connection refused"),
+			  std::string::npos)
+		<< e.detail;
 	EXPECT_NE(e.hint.find("\"hosts\""), std::string::npos);
 	EXPECT_LT(watch.ms(), 1000);
 	EXPECT_TRUE(client.broken());
@@ -285,9 +303,11 @@ TEST(Client, LooksForAServerUntilTheTimeout)
 
 TEST(Client, DeploymentWithoutReplicaSet)
 {
-	StubServer server([](const std::string &) {
-		return StubServer::reply(R"({"ok": 0, "code": 76, "errmsg": "not running with --replSet"})");
-	});
+	StubServer server(
+		[](const std::string &) {
+			return StubServer::reply(
+				R"({"ok": 0, "code": 76, "errmsg": "not running with --replSet"})");
+		});
 	Client client(options_for(server.host()), nullptr);
 
 	EXPECT_EQ(client.deployment_id(), "");
@@ -306,8 +326,9 @@ find()
 static std::string
 batch(const char *which, const char *id, const char *documents)
 {
-	return std::string(R"({"ok": 1, "operationTime": {"$timestamp": {"t": 9, "i": 1}}, "cursor": {"id": {"$numberLong": ")") + id +
-		   R"("}, "ns": "db.c", ")" + which + R"(": )" + documents + "}}";
+	return std::string(
+			   R"({"ok": 1, "operationTime": {"$timestamp": {"t": 9, "i": 1}}, "cursor": {"id": {"$numberLong": ")") +
+		   id + R"("}, "ns": "db.c", ")" + which + R"(": )" + documents + "}}";
 }
 
 /* A server with a cursor of two batches; the second one is the test's. */
@@ -317,13 +338,16 @@ protected:
 	void
 	serve(StubServer::Answer second)
 	{
-		server_ = std::make_unique<StubServer>([second](const std::string &name) {
-			if (name == "find")
-				return StubServer::reply(batch("firstBatch", "5", R"([{"_id": 1}, {"_id": 2}])").c_str());
-			if (name == "getMore")
-				return second;
-			return StubServer::reply(R"({"ok": 1})");
-		});
+		server_ = std::make_unique<StubServer>(
+			[second](const std::string &name)
+			{
+				if (name == "find")
+					return StubServer::reply(
+						batch("firstBatch", "5", R"([{"_id": 1}, {"_id": 2}])").c_str());
+				if (name == "getMore")
+					return second;
+				return StubServer::reply(R"({"ok": 1})");
+			});
 		client_ = std::make_unique<Client>(options_for(server_->host()), test::interrupted);
 		cursor_ = std::make_unique<Cursor>(*client_, "db", find().get(), "collection \"c\"");
 	}
@@ -380,26 +404,34 @@ TEST_F(CursorTest, ReadsBatchAfterBatch)
 	/* The command as given, one session, and the cursor's number. */
 	Document first = Document::parse(server_->received()[0].c_str());
 	Document second = Document::parse(server_->received()[1].c_str());
-	EXPECT_EQ(server_->received()[0].find(R"({ "find" : "c", "filter" : { "x" : 1 }, "batchSize" : 2, )"), 0u);
-	EXPECT_EQ(server_->received()[1].find(R"({ "getMore" : 5, "collection" : "c", "batchSize" : 7, )"), 0u);
+	EXPECT_EQ(
+		server_->received()[0].find(R"({ "find" : "c", "filter" : { "x" : 1 }, "batchSize" : 2, )"),
+		0u);
+	EXPECT_EQ(
+		server_->received()[1].find(R"({ "getMore" : 5, "collection" : "c", "batchSize" : 7, )"),
+		0u);
 	bson_iter_t one;
 	bson_iter_t two;
 	ASSERT_TRUE(bson_iter_init_find(&one, first.get(), "lsid"));
 	ASSERT_TRUE(bson_iter_init_find(&two, second.get(), "lsid"));
 	EXPECT_TRUE(bson_equal(Document::parse(R"({})").get(), Document().get()));
-	EXPECT_EQ(0, memcmp(bson_iter_value(&one)->value.v_doc.data, bson_iter_value(&two)->value.v_doc.data,
+	EXPECT_EQ(0, memcmp(bson_iter_value(&one)->value.v_doc.data,
+						bson_iter_value(&two)->value.v_doc.data,
 						bson_iter_value(&one)->value.v_doc.data_len));
 }
 
 TEST_F(CursorTest, EmptyBatchIsNotTheEnd)
 {
 	int calls = 0;
-	StubServer server([&](const std::string &name) {
-		if (name == "find")
-			return StubServer::reply(batch("firstBatch", "5", "[]").c_str());
-		return StubServer::reply(++calls < 3 ? batch("nextBatch", "5", "[]").c_str()
-											 : batch("nextBatch", "0", R"([{"_id": 1}])").c_str());
-	});
+	StubServer server(
+		[&](const std::string &name)
+		{
+			if (name == "find")
+				return StubServer::reply(batch("firstBatch", "5", "[]").c_str());
+			return StubServer::reply(++calls < 3
+										 ? batch("nextBatch", "5", "[]").c_str()
+										 : batch("nextBatch", "0", R"([{"_id": 1}])").c_str());
+		});
 	Client client(options_for(server.host()), nullptr);
 	Cursor cursor(client, "db", find().get(), "c");
 
@@ -466,7 +498,8 @@ TEST_F(CursorTest, MalformedBatches)
 	/* A document whose length goes beyond the batch, or falls short. */
 	for (int wrong : {-4, 1, 1000000})
 	{
-		Document reply = Document::parse(batch("nextBatch", "0", R"([{"unmistakable": 3}])").c_str());
+		Document reply =
+			Document::parse(batch("nextBatch", "0", R"([{"unmistakable": 3}])").c_str());
 		auto *data = const_cast<uint8_t *>(bson_get_data(reply.get()));
 		std::string bytes(reinterpret_cast<char *>(data), reply.get()->len);
 		size_t at = bytes.find("unmistakable") - 5;
@@ -518,15 +551,20 @@ protected:
 	void
 	serve(const std::string &first, const std::string &more)
 	{
-		server_ = std::make_unique<StubServer>([first, more](const std::string &name) {
-			return StubServer::reply(name == "aggregate" ? first.c_str() : name == "getMore" ? more.c_str() : R"({"ok": 1})");
-		});
+		server_ = std::make_unique<StubServer>(
+			[first, more](const std::string &name)
+			{
+				return StubServer::reply(name == "aggregate" ? first.c_str()
+										 : name == "getMore" ? more.c_str()
+															 : R"({"ok": 1})");
+			});
 		client_ = std::make_unique<Client>(options_for(server_->host()), test::interrupted);
 	}
 	static std::string
 	reply(const char *which, const char *id, const char *events, const char *token)
 	{
-		return std::string(R"({"ok": 1, "operationTime": {"$timestamp": {"t": 9, "i": 2}}, "cursor": {"id": {"$numberLong": ")") +
+		return std::string(
+				   R"({"ok": 1, "operationTime": {"$timestamp": {"t": 9, "i": 2}}, "cursor": {"id": {"$numberLong": ")") +
 			   id + R"("}, "ns": "admin.$cmd.aggregate", ")" + which + R"(": )" + events +
 			   R"(, "postBatchResumeToken": {"_data": ")" + token + R"("}}})";
 	}
@@ -549,9 +587,10 @@ TEST_F(ChangeStreamTest, ShowsBatchesAndTokens)
 	StreamStart start{resume.get(), 7, 8};
 	ChangeStream stream(*client_, pipeline.get(), "updateLookup", start, 100);
 
-	EXPECT_EQ(server_->received()[0].find(
-				  R"({ "aggregate" : 1, "pipeline" : [ { "$changeStream" : { "allChangesForCluster" : true, "fullDocument" : "updateLookup", "startAfter" : { "_data" : "T0" } } }, { "$match" : { "x" : 1 } }, { "$project" : { "y" : 1 } } ], "cursor" : { "batchSize" : 100 }, )"),
-			  0u)
+	EXPECT_EQ(
+		server_->received()[0].find(
+			R"({ "aggregate" : 1, "pipeline" : [ { "$changeStream" : { "allChangesForCluster" : true, "fullDocument" : "updateLookup", "startAfter" : { "_data" : "T0" } } }, { "$match" : { "x" : 1 } }, { "$project" : { "y" : 1 } } ], "cursor" : { "batchSize" : 100 }, )"),
+		0u)
 		<< server_->received()[0];
 	EXPECT_EQ(token(stream), R"({ "_data" : "T1" })");
 	EXPECT_EQ(stream.next_event(), nullptr) << "the first batch is that of next_batch()";
@@ -569,9 +608,10 @@ TEST_F(ChangeStreamTest, ShowsBatchesAndTokens)
 	EXPECT_EQ(stream.operation_seconds(), 9u);
 	EXPECT_EQ(stream.operation_increment(), 2u);
 	EXPECT_EQ(stream.state(), StreamState::open);
-	EXPECT_EQ(server_->received()[1].find(
-				  R"({ "getMore" : 5, "collection" : "$cmd.aggregate", "batchSize" : 100, "maxTimeMS" : 100, )"),
-			  0u)
+	EXPECT_EQ(
+		server_->received()[1].find(
+			R"({ "getMore" : 5, "collection" : "$cmd.aggregate", "batchSize" : 100, "maxTimeMS" : 100, )"),
+		0u)
 		<< server_->received()[1];
 }
 
@@ -579,9 +619,10 @@ TEST_F(ChangeStreamTest, StartsAtATime)
 {
 	serve(open_, open_);
 	ChangeStream stream(*client_, nullptr, nullptr, StreamStart{nullptr, 7, 8}, 0);
-	EXPECT_NE(server_->received()[0].find(
-				  R"({ "$changeStream" : { "allChangesForCluster" : true, "startAtOperationTime" : { "$timestamp" : { "t" : 7, "i" : 8 } } } } ])"),
-			  std::string::npos)
+	EXPECT_NE(
+		server_->received()[0].find(
+			R"({ "$changeStream" : { "allChangesForCluster" : true, "startAtOperationTime" : { "$timestamp" : { "t" : 7, "i" : 8 } } } } ])"),
+		std::string::npos)
 		<< server_->received()[0];
 }
 
@@ -598,7 +639,8 @@ TEST_F(ChangeStreamTest, ErrorsThatEndAStream)
 
 	for (const auto &end : ends)
 	{
-		std::string error = R"({"ok": 0, "errmsg": "words", "code": )" + std::to_string(end.code) + "}";
+		std::string error =
+			R"({"ok": 0, "errmsg": "words", "code": )" + std::to_string(end.code) + "}";
 
 		serve(error, error);
 		ChangeStream refused(*client_, nullptr, nullptr, StreamStart{}, 10);
@@ -624,7 +666,9 @@ TEST_F(ChangeStreamTest, OtherErrorsAreThrown)
 	std::string error = R"({"ok": 0, "errmsg": "words", "code": 13})";
 
 	serve(error, error);
-	EXPECT_STREQ(thrown([&] { ChangeStream stream(*client_, nullptr, nullptr, StreamStart{}, 10); }).state, "42501");
+	EXPECT_STREQ(
+		thrown([&] { ChangeStream stream(*client_, nullptr, nullptr, StreamStart{}, 10); }).state,
+		"42501");
 	serve(open_, error);
 	ChangeStream stream(*client_, nullptr, nullptr, StreamStart{}, 10);
 	stream.next_batch(10);
@@ -644,11 +688,14 @@ TEST_F(ChangeStreamTest, ServerClosesTheCursor)
 
 TEST_F(ChangeStreamTest, WaitIsLongerThanTheSocketsTimeout)
 {
-	server_ = std::make_unique<StubServer>([this](const std::string &name) {
-		if (name == "getMore")
-			usleep(300000);
-		return StubServer::reply(name == "aggregate" ? open_.c_str() : reply("nextBatch", "5", "[]", "T2").c_str());
-	});
+	server_ = std::make_unique<StubServer>(
+		[this](const std::string &name)
+		{
+			if (name == "getMore")
+				usleep(300000);
+			return StubServer::reply(
+				name == "aggregate" ? open_.c_str() : reply("nextBatch", "5", "[]", "T2").c_str());
+		});
 	ConnectionOptions options = options_for(server_->host());
 	options.socket_timeout_ms = 100;
 	Client client(options, nullptr);
@@ -659,9 +706,9 @@ TEST_F(ChangeStreamTest, WaitIsLongerThanTheSocketsTimeout)
 
 TEST_F(ChangeStreamTest, InterruptInAWait)
 {
-	server_ = std::make_unique<StubServer>([this](const std::string &name) {
-		return name == "getMore" ? StubServer::silence() : StubServer::reply(open_.c_str());
-	});
+	server_ = std::make_unique<StubServer>(
+		[this](const std::string &name)
+		{ return name == "getMore" ? StubServer::silence() : StubServer::reply(open_.c_str()); });
 	Client client(options_for(server_->host()), test::interrupted);
 	ChangeStream stream(client, nullptr, nullptr, StreamStart{}, 10);
 	stream.next_batch(10);

@@ -51,7 +51,11 @@ protected:
 	{
 		return found(*map_, columns_, Document::parse(json).get());
 	}
-	std::string in(const bson_t *document) { return found(*map_, columns_, document); }
+	std::string
+	in(const bson_t *document)
+	{
+		return found(*map_, columns_, document);
+	}
 
 	std::unique_ptr<DocumentMap> map_;
 	int columns_ = 0;
@@ -169,7 +173,8 @@ TEST_F(DocumentMapTest, CollectionsThatChange)
 			Document document;
 			for (int k = 0; k < 30; k++)
 				BSON_APPEND_INT32(document.get(),
-								  ("kind" + std::to_string(kind) + "_" + std::to_string(k)).c_str(), k);
+								  ("kind" + std::to_string(kind) + "_" + std::to_string(k)).c_str(),
+								  k);
 			BSON_APPEND_INT32(document.get(), "wanted", i);
 			ASSERT_EQ(in(document.get()), std::to_string(i));
 		}
@@ -223,7 +228,8 @@ TEST_F(DocumentMapTest, DamagedDocuments)
 {
 	Document good = Document::parse(
 		R"({"s": "text", "r": {"$regularExpression": {"pattern": "a", "options": "i"}}, "o": {"p": {"q": 1}}, "last": 2})");
-	std::vector<uint8_t> bytes(bson_get_data(good.get()), bson_get_data(good.get()) + good.get()->len);
+	std::vector<uint8_t> bytes(bson_get_data(good.get()),
+							   bson_get_data(good.get()) + good.get()->len);
 	int malformed = 0;
 
 	paths({"o.p.q", "last", "never"});
@@ -262,7 +268,8 @@ TEST_F(DocumentMapTest, DamagedDocuments)
 TEST_F(DocumentMapTest, MalformedAfterTheLastWantedFieldIsNotRead)
 {
 	Document good = Document::parse(R"({"a": 1, "b": "text"})");
-	std::vector<uint8_t> bytes(bson_get_data(good.get()), bson_get_data(good.get()) + good.get()->len);
+	std::vector<uint8_t> bytes(bson_get_data(good.get()),
+							   bson_get_data(good.get()) + good.get()->len);
 	bson_t document;
 
 	bytes[4 + 7] = 0x77; /* the type of "b" */

@@ -51,12 +51,12 @@ TEST(Error, CodesOfTheServer)
 		int code;
 		const char *state;
 		bool hint;
-	} codes[] = {{13, "42501", true},	 {18, "28000", true},	  {26, "HV00R", true},
-				 {50, "57014", false},	 {91, "08006", true},	  {112, "40001", true},
-				 {121, "23514", false},	 {189, "08006", true},	  {10107, "08006", true},
-				 {10334, "54000", true}, {11000, "23505", false}, {11600, "08006", true},
-				 {11601, "57014", false}, {11602, "08006", true}, {13435, "08006", true},
-				 {13436, "08006", true}, {17419, "54000", true},  {59, "HV000", false},
+	} codes[] = {{13, "42501", true},	  {18, "28000", true},	   {26, "HV00R", true},
+				 {50, "57014", false},	  {91, "08006", true},	   {112, "40001", true},
+				 {121, "23514", false},	  {189, "08006", true},	   {10107, "08006", true},
+				 {10334, "54000", true},  {11000, "23505", false}, {11600, "08006", true},
+				 {11601, "57014", false}, {11602, "08006", true},  {13435, "08006", true},
+				 {13436, "08006", true},  {17419, "54000", true},  {59, "HV000", false},
 				 {99999, "HV000", false}};
 
 	for (const auto &c : codes)
@@ -102,10 +102,12 @@ TEST(Error, DriverDomains)
 
 TEST(Error, SelectionTellsWhatTheServersSaid)
 {
-	Error e = thrown(driver_error(MONGOC_ERROR_SERVER_SELECTION, 1,
-								  "No suitable servers found (`x` set): [refused by 'a:1'] [refused by 'b:1']"));
+	Error e = thrown(
+		driver_error(MONGOC_ERROR_SERVER_SELECTION, 1,
+					 "No suitable servers found (`x` set): [refused by 'a:1'] [refused by 'b:1']"));
 	EXPECT_EQ(e.detail, "[refused by 'a:1'] [refused by 'b:1']");
-	e = thrown(driver_error(MONGOC_ERROR_SERVER_SELECTION, 1, "No suitable servers found (`x` set)"));
+	e = thrown(
+		driver_error(MONGOC_ERROR_SERVER_SELECTION, 1, "No suitable servers found (`x` set)"));
 	EXPECT_EQ(e.detail.find('`'), std::string::npos);
 	EXPECT_NE(e.hint.find("\"hosts\""), std::string::npos);
 }

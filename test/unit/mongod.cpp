@@ -66,7 +66,8 @@ free_port()
 	return ntohs(address.sin_port);
 }
 
-Mongod::Mongod(std::vector<std::string> arguments) : arguments_(std::move(arguments)), port_(free_port())
+Mongod::Mongod(std::vector<std::string> arguments)
+	: arguments_(std::move(arguments)), port_(free_port())
 {
 	char name[] = "/tmp/pg_tenancy_mongod.XXXXXX";
 
@@ -87,13 +88,20 @@ void
 Mongod::start()
 {
 	std::vector<std::string> words = {program(),
-									  "--dbpath", directory_,
-									  "--port", std::to_string(port_),
-									  "--bind_ip", "127.0.0.1",
-									  "--unixSocketPrefix", directory_,
-									  "--wiredTigerCacheSizeGB", "0.25",
-									  "--setParameter", "enableTestCommands=1",
-									  "--setParameter", "diagnosticDataCollectionEnabled=false"};
+									  "--dbpath",
+									  directory_,
+									  "--port",
+									  std::to_string(port_),
+									  "--bind_ip",
+									  "127.0.0.1",
+									  "--unixSocketPrefix",
+									  directory_,
+									  "--wiredTigerCacheSizeGB",
+									  "0.25",
+									  "--setParameter",
+									  "enableTestCommands=1",
+									  "--setParameter",
+									  "diagnosticDataCollectionEnabled=false"};
 	std::vector<char *> pointers;
 
 	words.insert(words.end(), arguments_.begin(), arguments_.end());
@@ -127,7 +135,8 @@ Mongod::wait_until_it_listens()
 	while (Clock::now() < end && waitpid(pid_, nullptr, WNOHANG) == 0)
 	{
 		int fd = socket(AF_INET, SOCK_STREAM, 0);
-		bool listens = connect(fd, reinterpret_cast<struct sockaddr *>(&address), sizeof(address)) == 0;
+		bool listens =
+			connect(fd, reinterpret_cast<struct sockaddr *>(&address), sizeof(address)) == 0;
 
 		close(fd);
 		if (listens)
@@ -139,7 +148,8 @@ Mongod::wait_until_it_listens()
 	std::stringstream words;
 	words << log.rdbuf();
 	std::string text = words.str();
-	throw std::runtime_error("mongod does not start:\n" + text.substr(text.size() > 3000 ? text.size() - 3000 : 0));
+	throw std::runtime_error("mongod does not start:\n" +
+							 text.substr(text.size() > 3000 ? text.size() - 3000 : 0));
 }
 
 void
@@ -148,16 +158,19 @@ Mongod::initiate()
 	bridge::ConnectionOptions options{};
 	options.hosts = host();
 	bridge::Client client(options, nullptr);
-	std::string config = R"({"replSetInitiate": {"_id": "rs0", "members": [{"_id": 0, "host": ")" + host_ + R"("}]}})";
+	std::string config = R"({"replSetInitiate": {"_id": "rs0", "members": [{"_id": 0, "host": ")" +
+						 host_ + R"("}]}})";
 	auto end = Clock::now() + patience;
 
 	client.command("admin", bridge::Document::parse(config.c_str()).get());
 	while (Clock::now() < end)
 	{
 		bson_iter_t field;
-		bridge::Document hello = client.command("admin", bridge::Document::parse(R"({"hello": 1})").get());
+		bridge::Document hello =
+			client.command("admin", bridge::Document::parse(R"({"hello": 1})").get());
 
-		if (bson_iter_init_find(&field, hello.get(), "isWritablePrimary") && bson_iter_as_bool(&field))
+		if (bson_iter_init_find(&field, hello.get(), "isWritablePrimary") &&
+			bson_iter_as_bool(&field))
 			return;
 		usleep(20000);
 	}

@@ -1,5 +1,5 @@
 /*
- * mongod.h — private mongods for client_live_test: MONGOD, or the one on PATH.  None outlives the test.
+ * mongod.h — private mongods for live_test: MONGOD, or the one on PATH.  None outlives the test.
  */
 #ifndef PG_TENANCY_TEST_MONGOD_H
 #define PG_TENANCY_TEST_MONGOD_H

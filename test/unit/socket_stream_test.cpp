@@ -23,7 +23,11 @@ using namespace bridge;
 
 struct StreamDeleter
 {
-	void operator()(mongoc_stream_t *stream) const { mongoc_stream_destroy(stream); }
+	void
+	operator()(mongoc_stream_t *stream) const
+	{
+		mongoc_stream_destroy(stream);
+	}
 };
 
 class SocketStreamTest : public testing::Test
@@ -50,7 +54,11 @@ protected:
 			close(peer_);
 		peer_ = -1;
 	}
-	void peer_writes(const std::string &text) { ASSERT_EQ(write(peer_, text.data(), text.size()), ssize_t(text.size())); }
+	void
+	peer_writes(const std::string &text)
+	{
+		ASSERT_EQ(write(peer_, text.data(), text.size()), ssize_t(text.size()));
+	}
 	/* What one read gives: the text, or the errno in brackets. */
 	std::string
 	read(size_t size, size_t min_bytes, int timeout_ms)
@@ -323,13 +331,15 @@ TEST_F(ConnectTest, NobodyListens)
 	uint16_t port;
 	close(listen_somewhere(1, &port));
 	EXPECT_EQ(connect("127.0.0.1", port), nullptr);
-	EXPECT_EQ(message_, "could not connect to 127.0.0.1:" + std::to_string(port) + ": Connection refused");
+	EXPECT_EQ(message_,
+			  "could not connect to 127.0.0.1:" + std::to_string(port) + ": Connection refused");
 }
 
 TEST_F(ConnectTest, UnknownHost)
 {
 	EXPECT_EQ(connect("no.such.host.invalid", 27017), nullptr);
-	EXPECT_NE(message_.find("could not translate host name \"no.such.host.invalid\""), std::string::npos);
+	EXPECT_NE(message_.find("could not translate host name \"no.such.host.invalid\""),
+			  std::string::npos);
 }
 
 /* A full backlog drops what comes: connect() hangs, as it does where a firewall drops. */

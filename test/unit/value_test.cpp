@@ -27,17 +27,27 @@ TEST(Value, TypeNamesAreThoseOfMongoDB)
 		bson_type_t type;
 		const char *name;
 	} types[] = {
-		{BSON_TYPE_DOUBLE, "double"},	   {BSON_TYPE_UTF8, "string"},
-		{BSON_TYPE_DOCUMENT, "object"},	   {BSON_TYPE_ARRAY, "array"},
-		{BSON_TYPE_BINARY, "binData"},	   {BSON_TYPE_UNDEFINED, "undefined"},
-		{BSON_TYPE_OID, "objectId"},	   {BSON_TYPE_BOOL, "bool"},
-		{BSON_TYPE_DATE_TIME, "date"},	   {BSON_TYPE_NULL, "null"},
-		{BSON_TYPE_REGEX, "regex"},		   {BSON_TYPE_DBPOINTER, "dbPointer"},
-		{BSON_TYPE_CODE, "javascript"},	   {BSON_TYPE_SYMBOL, "symbol"},
+		{BSON_TYPE_DOUBLE, "double"},
+		{BSON_TYPE_UTF8, "string"},
+		{BSON_TYPE_DOCUMENT, "object"},
+		{BSON_TYPE_ARRAY, "array"},
+		{BSON_TYPE_BINARY, "binData"},
+		{BSON_TYPE_UNDEFINED, "undefined"},
+		{BSON_TYPE_OID, "objectId"},
+		{BSON_TYPE_BOOL, "bool"},
+		{BSON_TYPE_DATE_TIME, "date"},
+		{BSON_TYPE_NULL, "null"},
+		{BSON_TYPE_REGEX, "regex"},
+		{BSON_TYPE_DBPOINTER, "dbPointer"},
+		{BSON_TYPE_CODE, "javascript"},
+		{BSON_TYPE_SYMBOL, "symbol"},
 		{BSON_TYPE_CODEWSCOPE, "javascriptWithScope"},
-		{BSON_TYPE_INT32, "int"},		   {BSON_TYPE_TIMESTAMP, "timestamp"},
-		{BSON_TYPE_INT64, "long"},		   {BSON_TYPE_DECIMAL128, "decimal"},
-		{BSON_TYPE_MINKEY, "minKey"},	   {BSON_TYPE_MAXKEY, "maxKey"},
+		{BSON_TYPE_INT32, "int"},
+		{BSON_TYPE_TIMESTAMP, "timestamp"},
+		{BSON_TYPE_INT64, "long"},
+		{BSON_TYPE_DECIMAL128, "decimal"},
+		{BSON_TYPE_MINKEY, "minKey"},
+		{BSON_TYPE_MAXKEY, "maxKey"},
 	};
 
 	for (const auto &t : types)
@@ -47,8 +57,9 @@ TEST(Value, TypeNamesAreThoseOfMongoDB)
 
 TEST(Value, DecimalTextsAreNumericInput)
 {
-	for (const char *text : {"0", "-0", "1.50", "-12345.678901234567890123456789", "1E+3", "1E-6176",
-							 "9.999999999999999999999999999999999E+6144", "NaN", "Infinity", "-Infinity"})
+	for (const char *text :
+		 {"0", "-0", "1.50", "-12345.678901234567890123456789", "1E+3", "1E-6176",
+		  "9.999999999999999999999999999999999E+6144", "NaN", "Infinity", "-Infinity"})
 	{
 		bson_decimal128_t decimal;
 
@@ -109,7 +120,8 @@ TEST(Value, JsonOfOneValue)
 
 TEST(Value, JsonComesBackAsItWas)
 {
-	const char *json = R"({"i": 1, "l": {"$numberLong": "2"}, "d": 1.5, "m": {"$numberDecimal": "1.50"},
+	const char *json =
+		R"({"i": 1, "l": {"$numberLong": "2"}, "d": 1.5, "m": {"$numberDecimal": "1.50"},
 		"t": {"$date": "2024-02-29T12:34:56.789Z"}, "b": {"$binary": {"base64": "AAEC", "subType": "00"}},
 		"r": {"$regularExpression": {"pattern": "^a", "options": "i"}}, "n": null, "x": true,
 		"o": {"$oid": "507f1f77bcf86cd799439011"}, "s": {"$timestamp": {"t": 1, "i": 2}}, "k": {"$minKey": 1}})";
@@ -118,5 +130,6 @@ TEST(Value, JsonComesBackAsItWas)
 
 	Document again = Document::parse(canonical.c_str());
 	ASSERT_EQ(document.get()->len, again.get()->len);
-	EXPECT_EQ(memcmp(bson_get_data(document.get()), bson_get_data(again.get()), again.get()->len), 0);
+	EXPECT_EQ(memcmp(bson_get_data(document.get()), bson_get_data(again.get()), again.get()->len),
+			  0);
 }
