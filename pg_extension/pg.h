@@ -247,4 +247,11 @@ tenancy_object_ownercheck(Oid classid, Oid objectid, Oid role)
 #define tenancy_owns_relation(relation, role) pg_class_ownercheck(relation, role)
 #endif
 
+/* A walker as the tree walkers take it: 16 gave it a prototype. */
+#if PG_VERSION_NUM >= 160000
+#define tenancy_walker(walker) (walker)
+#else
+#define tenancy_walker(walker) ((bool (*)())(void (*)(void))(walker))
+#endif
+
 #endif
