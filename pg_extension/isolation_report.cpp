@@ -308,15 +308,6 @@ bind_expression(PolicyShape *shape, Node *node)
 	}
 }
 
-static Node *
-policy_expression(HeapTuple tuple, AttrNumber attribute, TupleDesc descriptor)
-{
-	bool null;
-	Datum stored = heap_getattr(tuple, attribute, descriptor, &null);
-
-	return null ? nullptr : (Node *) stringToNode(TextDatumGetCString(stored));
-}
-
 static Datum
 settings_array(List *settings)
 {

@@ -48,6 +48,7 @@ extern "C"
 #include "catalog/pg_user_mapping.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
+#include "commands/event_trigger.h"
 #include "commands/explain.h"
 #include "commands/extension.h"
 #include "commands/progress.h"
@@ -119,6 +120,7 @@ extern "C"
 #include "utils/pg_locale.h"
 #include "utils/ps_status.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 #include "utils/ruleutils.h"
 #include "utils/selfuncs.h"
 #include "utils/snapmgr.h"
@@ -243,8 +245,19 @@ tenancy_object_ownercheck(Oid classid, Oid objectid, Oid role)
 /* 16 made one function of the ownership checks. */
 #if PG_VERSION_NUM >= 160000
 #define tenancy_owns_relation(relation, role) object_ownercheck(RelationRelationId, relation, role)
+#define tenancy_owns_schema(schema, role) object_ownercheck(NamespaceRelationId, schema, role)
 #else
 #define tenancy_owns_relation(relation, role) pg_class_ownercheck(relation, role)
+#define tenancy_owns_schema(schema, role) pg_namespace_ownercheck(schema, role)
+#endif
+
+/* Privileges on a table that policies do not bind; 17 added MAINTAIN. */
+#if PG_VERSION_NUM >= 170000
+#define TENANCY_ACL_PAST_POLICIES (ACL_TRUNCATE | ACL_REFERENCES | ACL_TRIGGER | ACL_MAINTAIN)
+#define TENANCY_ACL_PAST_POLICIES_WORDS "TRUNCATE, REFERENCES, TRIGGER, MAINTAIN"
+#else
+#define TENANCY_ACL_PAST_POLICIES (ACL_TRUNCATE | ACL_REFERENCES | ACL_TRIGGER)
+#define TENANCY_ACL_PAST_POLICIES_WORDS "TRUNCATE, REFERENCES, TRIGGER"
 #endif
 
 /* A walker as the tree walkers take it: 16 gave it a prototype. */

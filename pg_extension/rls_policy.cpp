@@ -4,21 +4,22 @@
  * What a table needs so that a tenant sees its own rows only, and what people forget:
  *
  *   ENABLE and FORCE      without FORCE the owner, often the application's own role, is not bound
- *   two policies          tenant_isolation_policy lets the tenant's rows through; tenant_isolation_floor is restrictive,
- *                         so that no permissive policy that is added later can let more through
- *   WITH CHECK            a row cannot be written, or moved by UPDATE, to another tenant
+ *   two policies          tenant_isolation_policy lets the tenant's rows through;
+ * tenant_isolation_floor is restrictive, so that no permissive policy that is added later can let
+ * more through WITH CHECK            a row cannot be written, or moved by UPDATE, to another tenant
  *   a default             the tenant's column fills itself in
- *   an index              that leads with the tenant's column, else every query reads every tenant's rows
- *   REVOKE                TRUNCATE goes past policies; TRIGGER runs code with other users' rows; REFERENCES tells whether
- *                         a key exists; setval() on a sequence breaks everybody's inserts
- *   every child           a partition that is named in a query is bound by its own policies only
+ *   an index              that leads with the tenant's column, else every query reads every
+ * tenant's rows REVOKE                TRUNCATE goes past policies; TRIGGER runs code with other
+ * users' rows; REFERENCES tells whether a key exists; MAINTAIN locks everybody out; setval() on a
+ * sequence breaks everybody's inserts every child           a partition that is named in a query is
+ * bound by its own policies only
  *
- * protect_ddl() writes the statements for what is missing, so it writes nothing for a table that is protected already;
- * protect() runs that very text, as the caller.  What is missing is decided on the parsed form: a policy of that name
- * which says something else is replaced.
+ * protect_ddl() writes the statements for what is missing, so it writes nothing for a table that is
+ * protected already; protect() runs that very text, as the caller.  What is missing is decided on
+ * the parsed form: a policy of that name which says something else is replaced.
  *
- * The condition calls current_tenant() bare.  It is a C function of a few nanoseconds, so that the popular wrapping in
- * (SELECT …) gains nothing and would hide the value from the planner.
+ * The condition calls current_tenant() bare.  It is a C function of a few nanoseconds, so that the
+ * popular wrapping in (SELECT …) gains nothing and would hide the value from the planner.
  */
 #include "tenancy.h"
 
@@ -64,13 +65,38 @@ parse_condition(const Protection &protection)
 	return condition;
 }
 
-static bool
-attribute_equals(HeapTuple tuple, AttrNumber attribute, TupleDesc descriptor, Node *expected)
+Node *
+policy_expression(HeapTuple policy, AttrNumber attribute, TupleDesc descriptor)
 {
 	bool null;
-	Datum stored = heap_getattr(tuple, attribute, descriptor, &null);
+	Datum stored = heap_getattr(policy, attribute, descriptor, &null);
 
-	return !null && equal(stringToNode(TextDatumGetCString(stored)), expected);
+	return null ? nullptr : (Node *) stringToNode(TextDatumGetCString(stored));
+}
+
+/* The policy of a table by its name, or null; the caller ends the scan. */
+static HeapTuple
+find_policy(Relation policies, Oid table, const char *name, SysScanDesc *scan)
+{
+	ScanKeyData keys[2];
+
+	ScanKeyInit(&keys[0], Anum_pg_policy_polrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(table));
+	ScanKeyInit(&keys[1], Anum_pg_policy_polname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum(name));
+	*scan = systable_beginscan(policies, PolicyPolrelidPolnameIndexId, true, nullptr, 2, keys);
+	return systable_getnext(*scan);
+}
+
+/* The name of the column that one side of a condition of ours is, or null. */
+static const char *
+column_of_operand(Oid table, void *operand)
+{
+	auto *node = (Node *) operand;
+
+	while (IsA(node, RelabelType))
+		node = (Node *) ((RelabelType *) node)->arg;
+	return IsA(node, Var) ? get_attname(table, ((Var *) node)->varattno, true) : nullptr;
 }
 
 /* A restrictive policy must bind everybody; who the permissive one is for, the owner may narrow. */
@@ -91,15 +117,8 @@ static void
 emit_policy(const Protection &protection, const char *name, bool permissive)
 {
 	Relation policies = table_open(PolicyRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-
-	ScanKeyInit(&keys[0], Anum_pg_policy_polrelid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(RelationGetRelid(protection.table)));
-	ScanKeyInit(&keys[1], Anum_pg_policy_polname, BTEqualStrategyNumber, F_NAMEEQ,
-				CStringGetDatum(name));
-	SysScanDesc scan =
-		systable_beginscan(policies, PolicyPolrelidPolnameIndexId, true, nullptr, 2, keys);
-	HeapTuple tuple = systable_getnext(scan);
+	SysScanDesc scan;
+	HeapTuple tuple = find_policy(policies, RelationGetRelid(protection.table), name, &scan);
 	bool present = HeapTupleIsValid(tuple), good = false;
 
 	if (present)
@@ -110,8 +129,8 @@ emit_policy(const Protection &protection, const char *name, bool permissive)
 
 		good = form->polcmd == '*' && form->polpermissive == permissive &&
 			   policy_roles_suffice(tuple, descriptor, permissive) &&
-			   attribute_equals(tuple, Anum_pg_policy_polqual, descriptor, condition) &&
-			   attribute_equals(tuple, Anum_pg_policy_polwithcheck, descriptor, condition);
+			   equal(policy_expression(tuple, Anum_pg_policy_polqual, descriptor), condition) &&
+			   equal(policy_expression(tuple, Anum_pg_policy_polwithcheck, descriptor), condition);
 	}
 	systable_endscan(scan);
 	table_close(policies, AccessShareLock);
@@ -250,8 +269,8 @@ emit_table(const Protection &protection)
 	if (protection.column)
 		emit_column(protection);
 
-	emit_revoke(protection.sql, relation, ACL_TRUNCATE | ACL_REFERENCES | ACL_TRIGGER,
-				"TRUNCATE, REFERENCES, TRIGGER ON");
+	emit_revoke(protection.sql, relation, TENANCY_ACL_PAST_POLICIES,
+				TENANCY_ACL_PAST_POLICIES_WORDS " ON");
 	foreach (cell, getOwnedSequences(relation))
 		emit_revoke(protection.sql, lfirst_oid(cell), ACL_UPDATE, "UPDATE ON SEQUENCE");
 }
@@ -312,8 +331,7 @@ check_column(Relation table, const char *column)
 						 qualified_name(RelationGetRelid(table)), quote_identifier(column))));
 }
 
-/* The statements that are missing for a table and all its children. */
-static char *
+char *
 protection_sql(Oid table, const char *column, const char *tenant, LOCKMODE lock)
 {
 	StringInfoData sql;
@@ -349,23 +367,129 @@ protection_sql(Oid table, const char *column, const char *tenant, LOCKMODE lock)
 }
 
 static void
-protect(Oid table, const char *column, const char *tenant)
+run(const char *sql)
 {
-	const char *sql = protection_sql(table, column, tenant, AccessExclusiveLock);
-
 	if (*sql == '\0')
 		return;
 	SPI_connect();
 	int result = SPI_execute(sql, false, 0);
 	if (result < 0)
-		elog(ERROR, "could not protect: %s", SPI_result_code_string(result));
+		elog(ERROR, "could not run \"%s\": %s", sql, SPI_result_code_string(result));
 	SPI_finish();
 }
 
 void
-protect_tenant_table(Oid table, const char *tenant)
+protect_table(Oid table, const char *column, const char *tenant)
 {
-	protect(table, nullptr, tenant);
+	run(protection_sql(table, column, tenant, AccessExclusiveLock));
+}
+
+bool
+protection_of(Oid table, const char **column, const char **tenant)
+{
+	Relation policies = table_open(PolicyRelationId, AccessShareLock);
+	SysScanDesc scan;
+	HeapTuple tuple = find_policy(policies, table, FLOOR, &scan);
+	Node *condition = HeapTupleIsValid(tuple) ? policy_expression(tuple, Anum_pg_policy_polqual,
+																  RelationGetDescr(policies))
+											  : nullptr;
+
+	*column = *tenant = nullptr;
+	if (condition && IsA(condition, OpExpr))
+		*column = column_of_operand(table, linitial(((OpExpr *) condition)->args));
+	else if (condition && IsA(condition, FuncExpr))
+	{
+		auto *call = (FuncExpr *) condition;
+		auto *argument = call->args ? (Node *) linitial(call->args) : nullptr;
+
+		if (argument && IsA(argument, Const) && !((Const *) argument)->constisnull)
+			*tenant = TextDatumGetCString(((Const *) argument)->constvalue);
+		else if (argument)
+			*column = column_of_operand(table, argument);
+	}
+	systable_endscan(scan);
+	table_close(policies, AccessShareLock);
+	return *column || *tenant;
+}
+
+/* True if the column's default is the tenant in force. */
+static bool
+default_is_ours(Relation table, AttrNumber attribute)
+{
+	Form_pg_attribute form = TupleDescAttr(RelationGetDescr(table), attribute - 1);
+	Node *value =
+		form->atthasdef && !form->attgenerated ? build_column_default(table, attribute) : nullptr;
+
+	while (value)
+	{
+		if (IsA(value, RelabelType))
+			value = (Node *) ((RelabelType *) value)->arg;
+		else if (IsA(value, CoerceToDomain))
+			value = (Node *) ((CoerceToDomain *) value)->arg;
+		else if (IsA(value, FuncExpr) && ((FuncExpr *) value)->args)
+			value = (Node *) linitial(((FuncExpr *) value)->args);
+		else
+			break;
+	}
+	return value && IsA(value, FuncExpr) &&
+		   get_func_namespace(((FuncExpr *) value)->funcid) == get_namespace_oid("tenancy", true);
+}
+
+static void
+emit_unprotect(StringInfo sql, Relation table)
+{
+	Relation policies = table_open(PolicyRelationId, AccessShareLock);
+	const char *name = qualified_name(RelationGetRelid(table)), *column, *tenant;
+	int others = 0;
+	ScanKeyData key;
+	HeapTuple tuple;
+
+	if (protection_of(RelationGetRelid(table), &column, &tenant) && column &&
+		default_is_ours(table, get_attnum(RelationGetRelid(table), column)))
+		appendStringInfo(sql, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT;\n", name,
+						 quote_identifier(column));
+
+	ScanKeyInit(&key, Anum_pg_policy_polrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(RelationGetRelid(table)));
+	SysScanDesc scan =
+		systable_beginscan(policies, PolicyPolrelidPolnameIndexId, true, nullptr, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		const char *policy = NameStr(((Form_pg_policy) GETSTRUCT(tuple))->polname);
+
+		if (strcmp(policy, POLICY) == 0 || strcmp(policy, FLOOR) == 0)
+			appendStringInfo(sql, "DROP POLICY %s ON %s;\n", policy, name);
+		else
+			others++;
+	}
+	systable_endscan(scan);
+	table_close(policies, AccessShareLock);
+
+	if (others == 0 && table->rd_rel->relforcerowsecurity)
+		appendStringInfo(sql, "ALTER TABLE %s NO FORCE ROW LEVEL SECURITY;\n", name);
+	if (others == 0 && table->rd_rel->relrowsecurity)
+		appendStringInfo(sql, "ALTER TABLE %s DISABLE ROW LEVEL SECURITY;\n", name);
+}
+
+/* What takes the protection away from a table and its children.  Indexes stay, and what was revoked
+ * stays revoked. */
+static char *
+unprotection_sql(Oid table, LOCKMODE lock)
+{
+	StringInfoData sql;
+	ListCell *cell;
+
+	initStringInfo(&sql);
+	foreach (cell, find_all_inheritors(table, lock, nullptr))
+	{
+		Relation relation = relation_open(lfirst_oid(cell), NoLock);
+
+		check_kind(relation, lfirst_oid(cell) != table);
+		if (relation->rd_rel->relkind != RELKIND_FOREIGN_TABLE)
+			emit_unprotect(&sql, relation);
+		relation_close(relation, NoLock);
+	}
+	return sql.data;
 }
 
 /* The arguments of both functions, (table, tenant_column, tenant). */
@@ -376,6 +500,19 @@ struct ProtectArguments
 	const char *tenant;
 };
 
+static Oid
+table_argument(FunctionCallInfo fcinfo)
+{
+	if (PG_ARGISNULL(0))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("table must not be null")));
+
+	Oid table = PG_GETARG_OID(0);
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(table)))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("relation with OID %u does not exist", table)));
+	return table;
+}
+
 static ProtectArguments
 protect_arguments(FunctionCallInfo fcinfo)
 {
@@ -384,10 +521,7 @@ protect_arguments(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(0) || (PG_ARGISNULL(1) && PG_ARGISNULL(2)))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("table and tenant column must not be null")));
-	arguments.table = PG_GETARG_OID(0);
-	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(arguments.table)))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("relation with OID %u does not exist", arguments.table)));
+	arguments.table = table_argument(fcinfo);
 	if (!PG_ARGISNULL(1))
 		arguments.column = pstrdup(NameStr(*PG_GETARG_NAME(1)));
 	if (!PG_ARGISNULL(2))
@@ -401,13 +535,15 @@ extern "C"
 {
 PG_FUNCTION_INFO_V1(tenancy_protect);
 PG_FUNCTION_INFO_V1(tenancy_protect_ddl);
+PG_FUNCTION_INFO_V1(tenancy_unprotect);
+PG_FUNCTION_INFO_V1(tenancy_unprotect_ddl);
 
 PGDLLEXPORT Datum
 tenancy_protect(PG_FUNCTION_ARGS)
 {
 	tenancy::ProtectArguments arguments = tenancy::protect_arguments(fcinfo);
 
-	tenancy::protect(arguments.table, arguments.column, arguments.tenant);
+	tenancy::protect_table(arguments.table, arguments.column, arguments.tenant);
 	PG_RETURN_VOID();
 }
 
@@ -418,5 +554,19 @@ tenancy_protect_ddl(PG_FUNCTION_ARGS)
 
 	PG_RETURN_TEXT_P(cstring_to_text(tenancy::protection_sql(arguments.table, arguments.column,
 															 arguments.tenant, AccessShareLock)));
+}
+
+PGDLLEXPORT Datum
+tenancy_unprotect(PG_FUNCTION_ARGS)
+{
+	tenancy::run(tenancy::unprotection_sql(tenancy::table_argument(fcinfo), AccessExclusiveLock));
+	PG_RETURN_VOID();
+}
+
+PGDLLEXPORT Datum
+tenancy_unprotect_ddl(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(
+		tenancy::unprotection_sql(tenancy::table_argument(fcinfo), AccessShareLock)));
 }
 }

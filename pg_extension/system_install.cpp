@@ -270,7 +270,7 @@ protect_and_grant(const Installation &installation, Oid schema)
 		{
 			case RELKIND_RELATION:
 			case RELKIND_PARTITIONED_TABLE:
-				protect_tenant_table(relation, installation.tenant);
+				protect_table(relation, nullptr, installation.tenant);
 				append_name(&tables, schema_name, relation);
 				break;
 			case RELKIND_VIEW:

@@ -3,9 +3,11 @@
  *
  *   tenant_context.cpp    the setting that names the tenant in force, and who may write it
  *   tenant_name.cpp       tenant identifiers, and the schema and role names that follow from them
- *   tenant_registry.cpp   what the context asks of the registry: does this tenant exist, is it active
- *   tenant_schema.cpp     the schema of one tenant's system: made, never adopted
+ *   tenant_registry.cpp   what the context asks of the registry: does this tenant exist, is it
+ * active tenant_schema.cpp     the schema of one tenant's system: made, never adopted
  *   rls_policy.cpp        protect() and the text that it runs
+ *   protected_schema.cpp  schemas whose new tables are protected by an event trigger
+ *   isolation_report.cpp  which policies keep tenants apart
  *   system_catalog.cpp    versions of systems: parsing and order
  *   system_install.cpp    running a system's script in a tenant's schema as the owner role
  *   database_command.cpp  commands that need a database to themselves

@@ -83,11 +83,22 @@ struct BorrowedRole
 	int security_context;
 	int guc_level;
 };
+BorrowedRole become_role(Oid role, const char *search_path);
 BorrowedRole become_owner(const char *search_path);
 void become_caller(const BorrowedRole &borrowed);
 
-/* rls_policy.cpp: protects a table of a tenant's own schema. */
-void protect_tenant_table(Oid table, const char *tenant);
+/*
+ * rls_policy.cpp: protects a table and its children, by the column or for the one tenant that is
+ * given; runs the statements that are missing, which protection_sql() writes.
+ */
+void protect_table(Oid table, const char *column, const char *tenant);
+char *protection_sql(Oid table, const char *column, const char *tenant, LOCKMODE lock);
+
+/* How a table is protected: by a column, or for a tenant.  False if it is not. */
+bool protection_of(Oid table, const char **column, const char **tenant);
+
+/* An expression of a row of pg_policy, or null. */
+Node *policy_expression(HeapTuple policy, AttrNumber attribute, TupleDesc descriptor);
 
 /* system_catalog.cpp: the statements of a system's script, a list of ScriptStatement. */
 struct ScriptStatement

@@ -125,14 +125,19 @@ create_tenant_schema(const char *id, const char *schema)
 BorrowedRole
 become_owner(const char *search_path)
 {
+	return become_role(tenancy_owner(), search_path);
+}
+
+BorrowedRole
+become_role(Oid role, const char *search_path)
+{
 	BorrowedRole borrowed;
 
 	GetUserIdAndSecContext(&borrowed.caller, &borrowed.security_context);
 	borrowed.guc_level = NewGUCNestLevel();
 	(void) set_config_option("search_path", search_path, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
-	SetUserIdAndSecContext(tenancy_owner(),
-						   borrowed.security_context | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(role, borrowed.security_context | SECURITY_LOCAL_USERID_CHANGE);
 	return borrowed;
 }
 

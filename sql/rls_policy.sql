@@ -113,7 +113,7 @@ GRANT SELECT, TRUNCATE ON events, events_2025, events_2025_1, events_2025_2 TO r
 SELECT tenancy.protect_ddl('events');
 SELECT tenancy.protect('events');
 SELECT tenancy.protect_ddl('events') = '' AS protected, tenancy.protect_ddl('events_2025_2') = '' AS child_protected;
--- a partition that comes later is unprotected until protect() runs again
+-- a partition that comes later is protected as it comes
 CREATE TABLE events_2026 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
 SELECT tenancy.protect_ddl('events');
 SET ROLE rls_app;
