@@ -190,7 +190,9 @@ Mongod::kill9()
 void
 Mongod::stall()
 {
+	/* It stops thread by thread, in its own time. */
 	kill(pid_, SIGSTOP);
+	waitpid(pid_, nullptr, WUNTRACED);
 }
 
 void

@@ -21,7 +21,7 @@ use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 use IPC::Open2 qw(open2);
 use JSON::PP ();
-use POSIX qw(WNOHANG);
+use POSIX qw(WNOHANG WUNTRACED);
 use Time::HiRes qw(usleep);
 
 use PostgreSQL::Test::Cluster;
@@ -120,9 +120,20 @@ sub restart
 	return $self->start;
 }
 
-# Takes connections and never answers.
-sub stall    { return kill 'STOP', $_[0]->{pid}; }
-sub continue { return kill 'CONT', $_[0]->{pid}; }
+# Takes connections and never answers.  It stops thread by thread, in its own time: waited for.
+sub stall
+{
+	my ($self) = @_;
+	kill 'STOP', $self->{pid};
+	waitpid $self->{pid}, WUNTRACED;
+	return;
+}
+
+sub continue
+{
+	my ($self) = @_;
+	return kill 'CONT', $self->{pid};
+}
 
 #
 # Work
