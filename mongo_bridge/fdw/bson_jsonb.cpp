@@ -1,8 +1,8 @@
 /*
  * bson_jsonb.cpp — any BSON value as jsonb, as json, and as text for messages.
  *
- * One walk feeds one of two sinks: JsonbSink pushes values as jsonb's own parser does, so that no JSON text is ever made
- * on the way; TextSink writes text.  The mapping is MongoDB's relaxed Extended JSON (version 2): strings, numbers, booleans,
+ * One walk feeds one of two sinks: JsonbSink builds jsonb's own representation, so that no JSON text is ever made on the
+ * way; TextSink writes text.  The mapping is MongoDB's relaxed Extended JSON (version 2): strings, numbers, booleans,
  * null, objects and arrays are themselves, what JSON lacks is an object with one key that starts with a dollar sign:
  *
  *   ObjectId       {"$oid": "650000000000000000000001"}
@@ -20,6 +20,7 @@
 #include "../bson/value.h"
 #include "bson_convert.h"
 #include "bson_datum.h"
+#include "jsonb_builder.h"
 
 namespace bridge
 {
@@ -74,83 +75,33 @@ struct JsonbSink
 {
 	Strictness strictness;
 	Refusal *refusal;
-	JsonbParseState *state;
-	JsonbValue *result;
-	JsonbValue scalar; /* the whole value, if it is no container */
+	JsonbBuilder builder;
 
-	void
-	push(bool in_array, JsonbValue *value)
-	{
-		if (state != nullptr)
-			result = pushJsonbValue(&state, in_array ? WJB_ELEM : WJB_VALUE, value);
-		else
-		{
-			scalar = *value;
-			result = &scalar;
-		}
-	}
-	void begin_object() { pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr); }
-	void end_object() { result = pushJsonbValue(&state, WJB_END_OBJECT, nullptr); }
-	void begin_array() { pushJsonbValue(&state, WJB_BEGIN_ARRAY, nullptr); }
-	void end_array() { result = pushJsonbValue(&state, WJB_END_ARRAY, nullptr); }
+	void begin_object() { builder.begin(false); }
+	void end_object() { builder.end(); }
+	void begin_array() { builder.begin(true); }
+	void end_array() { builder.end(); }
+	void whole(int64 value) { builder.number(int64_to_numeric(value)); }
+	void real(double value) { builder.number(numeric_from_double(value)); }
+	void boolean(bool truth) { builder.boolean(truth); }
+	void null() { builder.null(); }
 
 	bool
 	key(const char *bytes, uint32 length)
 	{
-		JsonbValue value;
-
 		if (!check_string(strictness, &bytes, &length, refusal))
 			return false;
-		value.type = jbvString;
-		value.val.string.val = const_cast<char *>(bytes);
-		value.val.string.len = static_cast<int>(length);
-		pushJsonbValue(&state, WJB_KEY, &value);
+		builder.key(bytes, length);
 		return true;
 	}
 
 	bool
-	string(bool in_array, const char *bytes, uint32 length)
+	string(const char *bytes, uint32 length)
 	{
-		JsonbValue value;
-
 		if (!check_string(strictness, &bytes, &length, refusal))
 			return false;
-		value.type = jbvString;
-		value.val.string.val = const_cast<char *>(bytes);
-		value.val.string.len = static_cast<int>(length);
-		push(in_array, &value);
+		builder.string(bytes, length);
 		return true;
-	}
-
-	void
-	number(bool in_array, Numeric numeric)
-	{
-		JsonbValue value;
-
-		value.type = jbvNumeric;
-		value.val.numeric = numeric;
-		push(in_array, &value);
-	}
-	void whole(bool in_array, int64 value) { number(in_array, int64_to_numeric(value)); }
-	void real(bool in_array, double value) { number(in_array, numeric_from_double(value)); }
-
-	void
-	boolean(bool in_array, bool truth)
-	{
-		JsonbValue value;
-
-		value.type = jbvBool;
-		value.val.boolean = truth;
-		push(in_array, &value);
-	}
-
-	void
-	null(bool in_array)
-	{
-		JsonbValue value;
-
-		value.type = jbvNull;
-		push(in_array, &value);
 	}
 };
 
@@ -218,7 +169,7 @@ struct TextSink
 	}
 
 	bool
-	string(bool in_array, const char *bytes, uint32 length)
+	string(const char *bytes, uint32 length)
 	{
 		if (!check_string(strictness, &bytes, &length, refusal))
 			return false;
@@ -228,14 +179,14 @@ struct TextSink
 	}
 
 	void
-	whole(bool in_array, int64 value)
+	whole(int64 value)
 	{
 		comma();
 		appendStringInfo(&out, INT64_FORMAT, value);
 	}
 
 	void
-	real(bool in_array, double value)
+	real(double value)
 	{
 		char text[DOUBLE_SHORTEST_DECIMAL_LEN];
 
@@ -244,14 +195,14 @@ struct TextSink
 	}
 
 	void
-	boolean(bool in_array, bool truth)
+	boolean(bool truth)
 	{
 		comma();
 		appendStringInfoString(&out, truth ? "true" : "false");
 	}
 
 	void
-	null(bool in_array)
+	null()
 	{
 		comma();
 		appendStringInfoString(&out, "null");
@@ -265,8 +216,6 @@ static_assert(std::is_trivially_destructible_v<TextSink>);
  * The walk
  */
 
-static constexpr bool in_object = false;
-
 /*
  * {"$key": "text"}, for texts of our own making.  The copy is for JsonbSink, which reads strings when the value is
  * complete: they must be a part of the document or be allocated.
@@ -277,7 +226,7 @@ put_wrapped(Sink *sink, const char *key, const char *text)
 {
 	sink->begin_object();
 	sink->key(key, strlen(key));
-	sink->string(in_object, pstrdup(text), strlen(text));
+	sink->string(pstrdup(text), strlen(text));
 	sink->end_object();
 	return true;
 }
@@ -288,20 +237,20 @@ put_one(Sink *sink, const char *key)
 {
 	sink->begin_object();
 	sink->key(key, strlen(key));
-	sink->whole(in_object, 1);
+	sink->whole(1);
 	sink->end_object();
 	return true;
 }
 
 template <class Sink>
 static bool
-put_double(Sink *sink, double value, bool in_array)
+put_double(Sink *sink, double value)
 {
 	if (std::isnan(value))
 		return put_wrapped(sink, "$numberDouble", "NaN");
 	if (std::isinf(value))
 		return put_wrapped(sink, "$numberDouble", value > 0 ? "Infinity" : "-Infinity");
-	sink->real(in_array, value);
+	sink->real(value);
 	return true;
 }
 
@@ -353,9 +302,9 @@ put_binary(Sink *sink, const bson_iter_t *field)
 	sink->key("$binary", 7);
 	sink->begin_object();
 	sink->key("base64", 6);
-	sink->string(in_object, encoded, used);
+	sink->string(encoded, used);
 	sink->key("subType", 7);
-	sink->string(in_object, psprintf("%02x", subtype & 0xff), 2);
+	sink->string(psprintf("%02x", subtype & 0xff), 2);
 	sink->end_object();
 	sink->end_object();
 	return true;
@@ -372,10 +321,10 @@ put_regex(Sink *sink, const bson_iter_t *field)
 	sink->key("$regularExpression", 18);
 	sink->begin_object();
 	sink->key("pattern", 7);
-	if (!sink->string(in_object, pattern, strlen(pattern)))
+	if (!sink->string(pattern, strlen(pattern)))
 		return false;
 	sink->key("options", 7);
-	if (!sink->string(in_object, options, strlen(options)))
+	if (!sink->string(options, strlen(options)))
 		return false;
 	sink->end_object();
 	sink->end_object();
@@ -394,9 +343,9 @@ put_timestamp(Sink *sink, const bson_iter_t *field)
 	sink->key("$timestamp", 10);
 	sink->begin_object();
 	sink->key("t", 1);
-	sink->whole(in_object, seconds);
+	sink->whole(seconds);
 	sink->key("i", 1);
-	sink->whole(in_object, increment);
+	sink->whole(increment);
 	sink->end_object();
 	sink->end_object();
 	return true;
@@ -415,7 +364,7 @@ put_db_pointer(Sink *sink, const bson_iter_t *field)
 	sink->key("$dbPointer", 10);
 	sink->begin_object();
 	sink->key("$ref", 4);
-	if (!sink->string(in_object, collection, length))
+	if (!sink->string(collection, length))
 		return false;
 	sink->key("$id", 3);
 	put_wrapped(sink, "$oid", object_id_text(*id).text);
@@ -459,7 +408,7 @@ put_code(Sink *sink, const bson_iter_t *field)
 	const char *key = type == BSON_TYPE_SYMBOL ? "$symbol" : "$code";
 	sink->begin_object();
 	sink->key(key, strlen(key));
-	if (!sink->string(in_object, text, length))
+	if (!sink->string(text, length))
 		return false;
 	if (scope != nullptr)
 	{
@@ -509,7 +458,7 @@ put_extended(Sink *sink, const bson_iter_t *field)
 		case BSON_TYPE_UNDEFINED:
 			sink->begin_object();
 			sink->key("$undefined", 10);
-			sink->boolean(in_object, true);
+			sink->boolean(true);
 			sink->end_object();
 			return true;
 		default:
@@ -519,7 +468,7 @@ put_extended(Sink *sink, const bson_iter_t *field)
 
 template <class Sink>
 static bool
-put_value(Sink *sink, const bson_iter_t *field, bool in_array)
+put_value(Sink *sink, const bson_iter_t *field)
 {
 	uint32 length;
 	const char *bytes;
@@ -528,20 +477,20 @@ put_value(Sink *sink, const bson_iter_t *field, bool in_array)
 	{
 		case BSON_TYPE_UTF8:
 			bytes = bson_iter_utf8(field, &length);
-			return sink->string(in_array, bytes, length);
+			return sink->string(bytes, length);
 		case BSON_TYPE_INT32:
-			sink->whole(in_array, bson_iter_int32_unsafe(field));
+			sink->whole(bson_iter_int32_unsafe(field));
 			return true;
 		case BSON_TYPE_INT64:
-			sink->whole(in_array, bson_iter_int64_unsafe(field));
+			sink->whole(bson_iter_int64_unsafe(field));
 			return true;
 		case BSON_TYPE_DOUBLE:
-			return put_double(sink, bson_iter_double_unsafe(field), in_array);
+			return put_double(sink, bson_iter_double_unsafe(field));
 		case BSON_TYPE_BOOL:
-			sink->boolean(in_array, bson_iter_bool_unsafe(field));
+			sink->boolean(bson_iter_bool_unsafe(field));
 			return true;
 		case BSON_TYPE_NULL:
-			sink->null(in_array);
+			sink->null();
 			return true;
 		case BSON_TYPE_DOCUMENT:
 			return put_container(sink, field, false);
@@ -565,7 +514,7 @@ put_fields(Sink *sink, bson_iter_t *item, bool is_array)
 	{
 		if (!is_array && !sink->key(bson_iter_key_unsafe(item), bson_iter_key_len(item)))
 			return false;
-		if (!put_value(sink, item, is_array))
+		if (!put_value(sink, item))
 			return false;
 	}
 	/* bson_iter_next stops at the end and at an error alike. */
@@ -619,9 +568,9 @@ jsonb_from_field(const bson_iter_t *field, Datum *value, Refusal *refusal)
 {
 	JsonbSink sink = jsonb_sink(Strictness::strict, refusal);
 
-	if (!put_value(&sink, field, false))
+	if (!put_value(&sink, field))
 		return false;
-	*value = JsonbPGetDatum(JsonbValueToJsonb(sink.result));
+	*value = JsonbPGetDatum(sink.builder.finish());
 	return true;
 }
 
@@ -632,7 +581,7 @@ jsonb_from_document(const bson_t *document, Datum *value, Refusal *refusal)
 
 	if (!put_document(&sink, document))
 		return false;
-	*value = JsonbPGetDatum(JsonbValueToJsonb(sink.result));
+	*value = JsonbPGetDatum(sink.builder.finish());
 	return true;
 }
 
@@ -647,7 +596,7 @@ json_from_field(const bson_iter_t *field, Datum *value, Refusal *refusal)
 {
 	TextSink sink = text_sink(Strictness::strict, refusal);
 
-	if (!put_value(&sink, field, false))
+	if (!put_value(&sink, field))
 		return false;
 	*value = json_datum(&sink);
 	return true;
@@ -680,7 +629,7 @@ bson_to_jsonb(const bson_t *document)
 
 	if (!put_document(&sink, document))
 		report_malformed();
-	return JsonbValueToJsonb(sink.result);
+	return sink.builder.finish();
 }
 
 char *
@@ -689,7 +638,7 @@ bson_value_text(const bson_iter_t *field)
 	Refusal refusal;
 	TextSink sink = text_sink(Strictness::lenient, &refusal);
 
-	if (!put_value(&sink, field, false))
+	if (!put_value(&sink, field))
 		report_malformed();
 	return sink.out.data;
 }

@@ -57,7 +57,6 @@ static constexpr OptionRule rules[] = {
 
 static constexpr int default_connect_timeout_ms = 5000;
 static constexpr int default_server_selection_timeout_ms = 10000;
-static constexpr int default_batch_size = 0;
 static constexpr int max_batch_size = 1000000;
 
 /* The words with which people write a secret into an option. */
@@ -344,7 +343,7 @@ table_options(Oid foreign_table)
 	result.database = text_option(options, "database");
 	result.collection = text_option(options, "collection");
 	result.tenant_field = text_option(options, "tenant_field");
-	result.batch_size = number_option(options, "batch_size", default_batch_size);
+	result.batch_size = number_option(options, "batch_size", 0);
 	result.pushdown = boolean_option(options, "pushdown", true);
 	return result;
 }

@@ -26,7 +26,7 @@ struct TableOptions
 	const char *database;
 	const char *collection;
 	const char *tenant_field; /* null: the table is not bound to a tenant */
-	int batch_size;			  /* documents of a batch; 0: as many as fill the server's reply */
+	int batch_size;			  /* documents of a batch; 0: not given */
 	bool pushdown;			  /* false: every condition is evaluated here */
 };
 

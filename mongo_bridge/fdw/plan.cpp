@@ -265,6 +265,10 @@ get_foreign_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *
 
 	adjust_limit_rows_costs(&rows, &estimate.startup, &estimate.total, final->offset_est,
 							final->count_est);
+	/* A LIMIT that stops an open cursor has to close it, which is a round trip as well. */
+	estimate.startup -= round_trip_cost / 2;
+	estimate.total -= round_trip_cost / 2;
+
 	List *item = list_make1(makeInteger(static_cast<int>(input->relid)));
 	add_path(output, reinterpret_cast<Path *>(tenancy_foreign_upper_path(
 						 root, output, root->upper_targets[UPPERREL_FINAL], rows,

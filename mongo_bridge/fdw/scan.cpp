@@ -230,6 +230,12 @@ compute_operands(ForeignScanState *node, Scan *scan)
 	}
 }
 
+/*
+ * Without the option the first batch is the server's own choice, which is a small one: many scans want no more.  The later
+ * ones are large enough to make round trips cheap, and small enough to stay in the processor's cache and the backend small.
+ */
+static constexpr int default_batch_size = 5000;
+
 /* A kept connection may have died since: then there is a second try on a new one. */
 static void
 open_cursor(Scan *scan, const bson_t *command)
@@ -250,8 +256,8 @@ open_cursor(Scan *scan, const bson_t *command)
 		client = connection_get(scan->server, scan->user);
 		guarded(open);
 	}
-	if (scan->options.batch_size > 0)
-		home->cursor->set_batch_size(scan->options.batch_size);
+	home->cursor->set_batch_size(scan->options.batch_size > 0 ? scan->options.batch_size
+															  : default_batch_size);
 	scan->home = home;
 }
 
