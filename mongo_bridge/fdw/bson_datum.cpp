@@ -226,14 +226,16 @@ void
 report_mismatch(const Mismatch *mismatch, Relation foreign_table)
 {
 	const char *s = mismatch->sqlstate;
+	const char *id = mismatch->document_id != nullptr ? mismatch->document_id : "(unknown)";
+	const char *table = RelationGetRelationName(foreign_table);
 
-	ereport(ERROR,
-			(errcode(MAKE_SQLSTATE(s[0], s[1], s[2], s[3], s[4])),
-			 errmsg("field \"%s\" of document %s does not fit foreign table \"%s\"", mismatch->path,
-					mismatch->document_id != nullptr ? mismatch->document_id : "(unknown)",
-					RelationGetRelationName(foreign_table)),
-			 errdetail("The field's type is %s, the column's type is %s. %s", mismatch->bson_type,
-					   mismatch->sql_type, mismatch->reason)));
+	ereport(ERROR, (errcode(MAKE_SQLSTATE(s[0], s[1], s[2], s[3], s[4])),
+					mismatch->path[0] != '\0'
+						? errmsg("field \"%s\" of document %s does not fit foreign table \"%s\"",
+								 mismatch->path, id, table)
+						: errmsg("document %s does not fit foreign table \"%s\"", id, table),
+					errdetail("The field's type is %s, the column's type is %s. %s",
+							  mismatch->bson_type, mismatch->sql_type, mismatch->reason)));
 	pg_unreachable();
 }
 

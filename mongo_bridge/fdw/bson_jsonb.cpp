@@ -145,11 +145,17 @@ struct TextSink
 		appendStringInfoCharMacro(&out, '"');
 		for (uint32 i = 0; i < length; i++)
 		{
+			static constexpr char escaped[] = "\"\\\b\f\n\r\t";
+			static constexpr char escapes[] = "\"\\bfnrt";
 			unsigned char c = static_cast<unsigned char>(bytes[i]);
-			if (c == '"' || c == '\\')
-				appendStringInfoCharMacro(&out, '\\');
-			if (c >= ' ')
+
+			if (c >= ' ' && c != '"' && c != '\\')
 				appendStringInfoCharMacro(&out, static_cast<char>(c));
+			else if (auto *found = static_cast<const char *>(memchr(escaped, c, sizeof(escaped) - 1)))
+			{
+				appendStringInfoCharMacro(&out, '\\');
+				appendStringInfoCharMacro(&out, escapes[found - escaped]);
+			}
 			else
 				appendStringInfo(&out, "\\u%04x", c);
 		}

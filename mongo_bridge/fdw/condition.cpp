@@ -422,9 +422,9 @@ add_string(Items *values, const char *text)
 	{
 		bson_oid_t id;
 		object_id_from_text(text, &id);
-		BSON_APPEND_OID(values->array, values->next_key(), &id);
+		bson_append_oid(values->array, values->next_key(), -1, &id);
 	}
-	BSON_APPEND_UTF8(values->array, values->next_key(), text);
+	bson_append_utf8(values->array, values->next_key(), -1, text, -1);
 }
 
 static void
@@ -467,9 +467,9 @@ add_uuid(Items *values, const pg_uuid_t *uuid)
 
 	for (char *c = upper; *c != '\0'; c++)
 		*c = static_cast<char>(pg_ascii_toupper(static_cast<unsigned char>(*c)));
-	BSON_APPEND_BINARY(values->array, values->next_key(), BSON_SUBTYPE_UUID, uuid->data, UUID_LEN);
-	BSON_APPEND_UTF8(values->array, values->next_key(), lower);
-	BSON_APPEND_UTF8(values->array, values->next_key(), upper);
+	bson_append_binary(values->array, values->next_key(), -1, BSON_SUBTYPE_UUID, uuid->data, UUID_LEN);
+	bson_append_utf8(values->array, values->next_key(), -1, lower, -1);
+	bson_append_utf8(values->array, values->next_key(), -1, upper, -1);
 }
 
 /*
@@ -584,19 +584,19 @@ add_element(Items *values, Items *alternatives, const Condition *condition, cons
 	switch (condition->kind)
 	{
 		case FieldKind::integer:
-			BSON_APPEND_INT64(values->array, values->next_key(), integer_value(element));
+			bson_append_int64(values->array, values->next_key(), -1, integer_value(element));
 			break;
 		case FieldKind::real:
-			BSON_APPEND_DOUBLE(values->array, values->next_key(), real_value(element));
+			bson_append_double(values->array, values->next_key(), -1, real_value(element));
 			break;
 		case FieldKind::decimal:
 		{
 			Numeric number = DatumGetNumeric(element->value);
 			int64 whole;
 			if (numeric_is_nan(number) || numeric_is_inf(number))
-				BSON_APPEND_DOUBLE(values->array, values->next_key(), nearest_double(number));
+				bson_append_double(values->array, values->next_key(), -1, nearest_double(number));
 			else if (numeric_is_small_integer(number, &whole))
-				BSON_APPEND_INT64(values->array, values->next_key(), whole);
+				bson_append_int64(values->array, values->next_key(), -1, whole);
 			else
 			{
 				bson_t *range = new_document();
@@ -609,7 +609,7 @@ add_element(Items *values, Items *alternatives, const Condition *condition, cons
 			add_string(values, string_value(element));
 			break;
 		case FieldKind::boolean:
-			BSON_APPEND_BOOL(values->array, values->next_key(), DatumGetBool(element->value));
+			bson_append_bool(values->array, values->next_key(), -1, DatumGetBool(element->value));
 			break;
 		case FieldKind::uuid:
 			add_uuid(values, DatumGetUUIDP(element->value));
@@ -620,7 +620,7 @@ add_element(Items *values, Items *alternatives, const Condition *condition, cons
 		{
 			int64 microseconds = microseconds_value(element, condition->kind);
 			if (!TIMESTAMP_NOT_FINITE(microseconds) && microseconds % 1000 == 0)
-				BSON_APPEND_DATE_TIME(values->array, values->next_key(),
+				bson_append_date_time(values->array, values->next_key(), -1,
 									  microseconds_to_date(microseconds));
 			break;
 		}

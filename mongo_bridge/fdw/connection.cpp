@@ -61,7 +61,7 @@ connection_open(Oid server, Oid user, MemoryContext context)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("foreign tables of MongoDB need a database with encoding UTF8"),
 						errdetail("The encoding of this database is %s.", GetDatabaseEncodingName()),
-						errhint("CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0;")));
+						errhint("CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0;")));
 
 	/* The options and what they were made of, a password among it, go with this context. */
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "tenancy_mongo options",

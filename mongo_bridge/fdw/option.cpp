@@ -301,7 +301,7 @@ check_required(List *options, Oid catalog)
 		if (rule.catalog == catalog && rule.required && find_option(options, rule.name) == nullptr)
 			ereport(ERROR, (errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
 							errmsg("option \"%s\" of a %s is required", rule.name, object_kind(catalog)),
-							errhint("Add OPTIONS (%s '…').", rule.name)));
+							errhint("Add OPTIONS (%s '...').", rule.name)));
 }
 
 /*

@@ -42,6 +42,15 @@ usable_server(const char *name)
 	return server;
 }
 
+static void
+check_is_object(const char *json)
+{
+	if (json[strspn(json, " \t\r\n")] != '{')
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("command for MongoDB must be a JSON object"),
+						errhint("SELECT tenancy_mongo.run_command('server', 'admin', '{\"ping\": 1}');")));
+}
+
 } // namespace bridge
 
 extern "C"
@@ -55,6 +64,8 @@ tenancy_mongo_run_command(PG_FUNCTION_ARGS)
 	const char *server = NameStr(*PG_GETARG_NAME(0));
 	const char *database = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	const char *json = text_to_cstring(PG_GETARG_TEXT_PP(2));
+
+	check_is_object(json);
 	Client *client = connection_get(usable_server(server), GetUserId());
 	auto *exchange = own<Exchange>(CurrentMemoryContext, *client, database, json);
 

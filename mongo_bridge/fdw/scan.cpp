@@ -374,7 +374,7 @@ check_collection(Scan *scan)
 						scan->options.database, scan->options.collection,
 						RelationGetRelationName(scan->table)),
 				 errhint("Create the collection, or correct the name: ALTER FOREIGN TABLE %s OPTIONS (SET "
-						 "collection '…');",
+						 "collection '...');",
 						 quote_qualified_identifier(
 							 get_namespace_name(RelationGetNamespace(scan->table)),
 							 RelationGetRelationName(scan->table)))));
@@ -551,15 +551,29 @@ name_operands(FindCommand *find, ForeignScan *plan, ExplainState *explain)
 	find->tenant.name = "tenancy.current_tenant()";
 }
 
+static const char *
+table_name(Oid foreign_table, ExplainState *explain)
+{
+	const char *name = get_rel_name(foreign_table);
+
+	return explain->verbose
+			   ? quote_qualified_identifier(get_namespace_name(get_rel_namespace(foreign_table)), name)
+			   : quote_identifier(name);
+}
+
 void
 explain_foreign_scan(ForeignScanState *node, ExplainState *explain)
 {
 	auto *plan = reinterpret_cast<ForeignScan *>(node->ss.ps.plan);
+	Oid foreign_table = exec_rt_fetch(scanned_relation(plan), node->ss.ps.state)->relid;
 
+	/* Such a plan is of no relation to the server, which leaves out the name. */
+	if (plan->scan.scanrelid == 0)
+		ExplainPropertyText("Relations", psprintf("Limit on (%s)", table_name(foreign_table, explain)),
+							explain);
 	if (!explain->verbose)
 		return;
 
-	Oid foreign_table = exec_rt_fetch(scanned_relation(plan), node->ss.ps.state)->relid;
 	TableOptions options = table_options(foreign_table);
 	Relation table = RelationIdGetRelation(foreign_table);
 	FindCommand find = describe_find(plan, &options, foreign_table, RelationGetDescr(table));

@@ -1,0 +1,167 @@
+--
+-- fdw_explain: the command that is sent for a query, without sending it.
+--
+\set SHOW_CONTEXT never
+SELECT current_database() AS start_database, current_user AS start_user \gset
+CREATE DATABASE fdw_explain_test ENCODING 'UTF8' TEMPLATE template0;
+\c fdw_explain_test
+SET client_min_messages = warning;
+CREATE EXTENSION tenancy_mongo CASCADE;
+RESET client_min_messages;
+CREATE SERVER nowhere FOREIGN DATA WRAPPER tenancy_mongo OPTIONS (hosts 'nowhere.invalid:1');
+CREATE DOMAIN percent AS int CHECK (VALUE BETWEEN 0 AND 100);
+CREATE FOREIGN TABLE docs (
+    _id text, i2 smallint, i4 int, i8 bigint, f4 real, f8 double precision, n numeric, n2 numeric(10,2), t text, v varchar(20), c char(4), nm name,
+    b boolean, ts timestamptz, lt timestamp, d date, u uuid, y bytea, j jsonb, a int[], p percent,
+    owner_name text OPTIONS (path 'owner.name'), owner jsonb, city text OPTIONS (path 'owner.address.city'),
+    document jsonb OPTIONS (document 'true')
+) SERVER nowhere OPTIONS (database 'db', collection 'docs');
+
+CREATE FUNCTION command(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF) ' || query LOOP
+        IF line ~ 'Remote command|Filter:' THEN
+            RETURN NEXT ltrim(line);
+        END IF;
+    END LOOP;
+END $$;
+CREATE FUNCTION filter(condition text) RETURNS SETOF text LANGUAGE sql AS $$
+    SELECT regexp_replace(line, '^Remote command: \{"find": "docs", ("filter": (.*), )?"projection.*$', '\2')
+      FROM command('SELECT _id FROM docs WHERE ' || condition) line;
+$$;
+
+-- projection: what the query needs, each field once, and nothing else
+EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM docs;
+EXPLAIN (COSTS OFF) SELECT i4 FROM docs;
+SELECT command('SELECT i4 FROM docs');
+SELECT command('SELECT _id, i4 + i8 FROM docs WHERE length(t) > 3');
+SELECT command('SELECT count(*) FROM docs');
+SELECT command('SELECT owner_name, owner, city FROM docs');
+SELECT command('SELECT owner_name, city FROM docs');
+SELECT command('SELECT document FROM docs');
+SELECT command('SELECT docs FROM docs');
+SELECT command('SELECT tableoid::regclass FROM docs');
+SELECT command('SELECT i4 FROM docs WHERE i8 = 1');
+SELECT command('SELECT i4 FROM docs WHERE j IS NOT NULL AND i8 IS NULL');
+
+-- conditions
+SELECT filter('i4 = 5');
+SELECT filter('5 < i4 AND i2 >= 1 AND i8 <= 9223372036854775807');
+SELECT filter('i4 BETWEEN 1 AND 2');
+SELECT filter('i4 IN (1, 2, NULL)');
+SELECT filter('i4 = ANY (''{3,4}''::bigint[])');
+SELECT filter('p = 5');
+SELECT filter('f8 > 1.5');
+SELECT filter('f8 = ''NaN''');
+SELECT filter('f8 < ''NaN''');
+SELECT filter('f8 > ''NaN''');
+SELECT filter('n = 5');
+SELECT filter('n >= 5');
+SELECT filter('n = 0.1');
+SELECT filter('n IN (1, 2.5)');
+SELECT filter('n2 < 0.1');
+SELECT filter('t = ''x''');
+SELECT filter('t = ''$i4''');
+SELECT filter('v = ''x'' AND nm = ''y''');
+SELECT filter('t = ''x'' COLLATE "en-x-icu"');
+SELECT filter('t < ''x'' COLLATE "C"');
+SELECT filter('t < ''x'' COLLATE "en-x-icu"');
+SELECT filter('_id = ''650000000000000000000001''');
+SELECT filter('_id = ''650000000000000000000001x''');
+SELECT filter('_id > ''65''');
+SELECT filter('_id > ''650000000000000000000001''');
+SELECT filter('_id <= ''zz''');
+SELECT filter('_id IN (''650000000000000000000001'', ''a'')');
+SELECT filter('b');
+SELECT filter('NOT b');
+SELECT filter('b IS NOT TRUE');
+SELECT filter('b IS UNKNOWN');
+SELECT filter('ts >= ''2024-05-01 12:00:00.5Z''');
+SELECT filter('ts >= ''2024-05-01 12:00:00.5001Z''');
+SELECT filter('ts = ''2024-05-01 12:00:00.5001Z''');
+SELECT filter('ts < ''infinity''');
+SELECT filter('ts > ''infinity''');
+SELECT filter('lt < ''2024-05-01 12:00''');
+SELECT filter('d = ''2024-05-01''');
+SELECT filter('u = ''00112233-4455-6677-8899-aabbccddeeff''');
+SELECT filter('i4 IS NULL');
+SELECT filter('i4 IS NOT NULL');
+SELECT filter('j IS NOT NULL');
+SELECT filter('city IS NULL');
+SELECT filter('city = ''Berlin''');
+SELECT filter('city IS NOT NULL');
+
+-- conditions that stay
+SELECT filter('i4 <> 5');
+SELECT filter('i4 = 1 OR i8 = 2');
+SELECT filter('NOT (i4 IN (1, 2))');
+SELECT filter('f4 = 1.5');
+SELECT filter('c = ''x''');
+SELECT filter('y = ''\x00''');
+SELECT filter('u < ''00112233-4455-6677-8899-aabbccddeeff''');
+SELECT filter('t LIKE ''x%''');
+SELECT filter('i4::text = ''5''');
+SELECT filter('i4 = 5.5');
+SELECT filter('i4 = i8');
+SELECT filter('i4 = (random() * 5)::int');
+SELECT filter('j = ''1''');
+SELECT filter('a = ''{1}''');
+SELECT filter('document IS NOT NULL');
+SELECT filter('lt < ''2024-05-01 12:00Z''::timestamptz');
+SELECT filter('i4 = 1 AND length(t) = 2 AND t = ''xx''');
+
+-- nothing can match: nothing is asked, not even of a server that is not there
+SELECT command('SELECT i4 FROM docs WHERE i4 = NULL');
+SELECT command('SELECT i4 FROM docs WHERE i4 = ANY (''{}'')');
+SELECT command('SELECT i4 FROM docs WHERE ts = ''2024-05-01 12:00:00.0001Z''');
+SELECT i4 FROM docs WHERE i4 = (SELECT NULL::int);
+SELECT i4 FROM docs WHERE ts > 'infinity';
+SELECT i4 FROM docs LIMIT 0;
+
+-- what is known only later: parameters, subqueries, the outer side of a join
+SET plan_cache_mode = force_generic_plan;
+PREPARE p(int, text, timestamptz, int[]) AS SELECT _id FROM docs WHERE i4 = $1 AND t = $2 AND ts < $3 - interval '1 day' AND i8 = ANY ($4);
+EXPLAIN (VERBOSE, COSTS OFF) EXECUTE p(1, 'x', now(), '{1}');
+EXECUTE p(NULL, 'x', now(), '{1}');
+RESET plan_cache_mode;
+SELECT command('SELECT _id FROM docs WHERE i4 = (SELECT max(x) FROM generate_series(1, 3) x)');
+CREATE TABLE wanted (x int, s text);
+INSERT INTO wanted SELECT i FROM generate_series(1, 10) i;
+ANALYZE wanted;
+EXPLAIN (VERBOSE, COSTS OFF) SELECT docs._id FROM wanted JOIN docs ON docs.i8 = wanted.x;
+SELECT command('SELECT _id FROM docs WHERE ts > current_date AND t = current_setting(''application_name'')');
+
+-- LIMIT goes along if nothing stands between
+SELECT command('SELECT i4 FROM docs LIMIT 5');
+SELECT command('SELECT i4, t || ''x'' FROM docs WHERE i4 > 3 LIMIT 5 OFFSET 10');
+SELECT command('SELECT 1 FROM docs LIMIT 5');
+SELECT command('SELECT i4 FROM docs LIMIT (SELECT 5)');
+EXPLAIN (VERBOSE, COSTS OFF) SELECT i4, upper(t) FROM docs WHERE i4 > 3 LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT i4 FROM docs WHERE i4 <> 3 LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT i4 FROM docs WHERE n = 0.5 LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT i4 FROM docs ORDER BY i4 LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT DISTINCT i4 FROM docs LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT generate_series(1, i4) FROM docs LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT docs FROM docs LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT * FROM docs LIMIT 5 FOR UPDATE;
+
+-- the tenant's own: shown to everybody, and nothing without a tenant
+CREATE FOREIGN TABLE tasks (task_id text, status text) SERVER nowhere OPTIONS (database 'db', collection 'tasks', tenant_field 'tenant_id');
+EXPLAIN (VERBOSE, COSTS OFF) SELECT task_id FROM tasks;
+EXPLAIN (VERBOSE, COSTS OFF) SELECT task_id FROM tasks WHERE status = 'open' LIMIT 1;
+SELECT * FROM tasks;
+
+-- pushdown 'false', a batch size
+ALTER FOREIGN TABLE docs OPTIONS (ADD pushdown 'false', ADD batch_size '100');
+EXPLAIN (VERBOSE, COSTS OFF) SELECT i4 FROM docs WHERE i4 = 3 LIMIT 5;
+
+-- what a foreign table of MongoDB is not for
+INSERT INTO docs (_id) VALUES ('x');
+UPDATE docs SET i4 = 1;
+DELETE FROM docs;
+ANALYZE docs;
+
+\c :start_database :start_user
+DROP DATABASE fdw_explain_test;

@@ -1,0 +1,134 @@
+# tenant_field: a foreign table shows the documents of the tenant in force, and without a tenant nothing, whoever asks.
+
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib "$FindBin::RealBin/../support";
+
+use Mongo::Server;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $mongo = Mongo::Server->new('main')->start;
+my $node  = PostgreSQL::Test::Cluster->new('main');
+$node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'tenancy'");
+$node->start;
+
+$mongo->insert('test', 'tasks',
+	'{"_id": 1, "tenant_id": "tenant-001", "title": "one"}', '{"_id": 2, "tenant_id": "tenant-002", "title": "two"}', '{"_id": 3, "tenant_id": "tenant-001", "title": "three"}',
+	'{"_id": 4, "title": "nobody\'s"}', '{"_id": 5, "tenant_id": null, "title": "null\'s"}', '{"_id": 6, "tenant_id": "", "title": "empty"}', '{"_id": 7, "tenant_id": "TENANT-001", "title": "upper case"}',
+	'{"_id": 8, "tenant_id": 1, "title": "a number"}', '{"_id": 9, "tenant_id": "$tenant_id", "title": "a field\'s name"}', '{"_id": 10, "tenant_id": {"$oid": "650000000000000000000001"}, "title": "an ObjectId"}',
+	'{"_id": 11, "owner": {"tenant": "tenant-002"}, "tenant_id": "tenant-001", "title": "nested"}');
+
+$node->safe_psql('postgres', qq(
+	CREATE EXTENSION tenancy_mongo CASCADE;
+	CREATE SERVER m FOREIGN DATA WRAPPER tenancy_mongo OPTIONS (hosts '@{[ $mongo->host ]}', replica_set 'rs0');
+	CREATE FOREIGN TABLE tasks (id int OPTIONS (path '_id'), title text, tenant_id text) SERVER m OPTIONS (database 'test', collection 'tasks', tenant_field 'tenant_id');
+	CREATE FOREIGN TABLE by_owner (id int OPTIONS (path '_id')) SERVER m OPTIONS (database 'test', collection 'tasks', tenant_field 'owner.tenant');
+	CREATE FOREIGN TABLE everything (id int OPTIONS (path '_id'), title text) SERVER m OPTIONS (database 'test', collection 'tasks');
+	CREATE FOREIGN TABLE missing (id int) SERVER m OPTIONS (database 'test', collection 'missing', tenant_field 'tenant_id');
+	SELECT tenancy.create_tenant('tenant-001', 'One');
+	SELECT tenancy.create_tenant('tenant-002', 'Two');
+	SELECT tenancy.create_tenant('650000000000000000000001', 'Looks like an ObjectId');
+	CREATE ROLE service LOGIN IN ROLE tenancy_service;
+	GRANT SELECT ON tasks TO service;
+	CREATE VIEW view_of_owner AS SELECT * FROM tasks;
+	GRANT SELECT ON view_of_owner TO service;));
+
+# Runs statements and returns the output of all but set_tenant.
+sub as_tenant
+{
+	my ($tenant, $query) = @_;
+	return $node->safe_psql('postgres', "BEGIN; DO \$\$ BEGIN PERFORM tenancy.set_tenant('$tenant'); END \$\$; $query; COMMIT;");
+}
+
+# How many commands of ours on the collection MongoDB has been sent.
+sub commands
+{
+	my ($collection) = @_;
+	return scalar @{ $mongo->command('test', qq({"find": "system.profile", "filter": {"ns": "test.$collection", "appName": "pg_tenancy"}, "batchSize": 1000}))->{cursor}{firstBatch} };
+}
+$mongo->command('test', '{"profile": 2}');
+
+#
+# Rows
+#
+
+is(as_tenant('tenant-001', 'SELECT id FROM tasks ORDER BY 1'), "1\n3\n11", 'a tenant sees its own');
+is(as_tenant('tenant-002', 'SELECT id FROM tasks ORDER BY 1'), '2', 'and the other its own');
+is(as_tenant('650000000000000000000001', 'SELECT id FROM tasks'), '', 'a tenant is a string, though a text column shows ObjectIds');
+is(as_tenant('tenant-001', 'SELECT count(*) FROM tasks'), '3', 'a count');
+is(as_tenant('tenant-001', 'SELECT id FROM tasks WHERE id = 2'), '', 'nothing of the other\'s by its key');
+is(as_tenant('tenant-001', "SELECT id FROM tasks WHERE tenant_id = 'tenant-002'"), '', 'nor by its tenant');
+is(as_tenant('tenant-001', 'SELECT id FROM tasks WHERE title IS NOT NULL OR true ORDER BY id LIMIT 1'), '1', 'with a condition that stays here');
+is(as_tenant('tenant-001', 'SELECT count(*) FROM (SELECT * FROM tasks LIMIT 10) _'), '3', 'under LIMIT');
+is(as_tenant('tenant-002', 'SELECT id FROM by_owner'), '11', 'a nested field');
+is(as_tenant('tenant-001', 'SELECT tasks.id FROM tasks JOIN everything USING (id) WHERE everything.title = \'one\''), '1', 'in a join');
+$node->safe_psql('postgres', "ALTER FOREIGN TABLE tasks OPTIONS (ADD pushdown 'false')");
+is(as_tenant('tenant-002', 'SELECT id FROM tasks'), '2', 'pushdown \'false\' does not mean the tenant');
+$node->safe_psql('postgres', 'ALTER FOREIGN TABLE tasks OPTIONS (DROP pushdown)');
+
+#
+# No tenant: no rows, and MongoDB hears nothing
+#
+
+my $before = commands('tasks');
+cmp_ok($before, '>', 10, 'the commands of scans are counted');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM tasks'), '0', 'without a tenant there are no rows, for a superuser either');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM tasks', extra_params => [ '-U', 'service' ]), '0', 'nor for a service');
+is($node->safe_psql('postgres', 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT id FROM tasks'), 'Foreign Scan on tasks (actual rows=0 loops=1)', 'nor under EXPLAIN ANALYZE');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM missing'), '0', 'nor of a collection that is not there');
+is(commands('tasks'), $before, 'and no command is sent');
+
+#
+# Plans outlive tenants
+#
+
+is($node->safe_psql('postgres', q(
+	SET plan_cache_mode = force_generic_plan;
+	PREPARE p AS SELECT string_agg(id::text, ',' ORDER BY id) FROM tasks;
+	EXECUTE p;
+	BEGIN; DO $$ BEGIN PERFORM tenancy.set_tenant('tenant-001'); END $$; EXECUTE p; COMMIT;
+	BEGIN; DO $$ BEGIN PERFORM tenancy.set_tenant('tenant-002'); END $$; EXECUTE p; COMMIT;
+	EXECUTE p;)), "\n1,3,11\n2\n", 'a prepared plan follows the tenant');
+is($node->safe_psql('postgres', q(
+	CREATE FUNCTION titles() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM tasks); END';
+	SELECT titles();
+	BEGIN; DO $$ BEGIN PERFORM tenancy.set_tenant('tenant-001'); END $$; SELECT titles(); COMMIT;
+	BEGIN; DO $$ BEGIN PERFORM tenancy.set_tenant('tenant-002'); END $$; SELECT titles(); COMMIT;
+	SELECT titles();)), "0\n3\n1\n0", 'so does plpgsql\'s');
+
+# A savepoint takes the tenant back, and an open cursor does not go on as another.
+my ($status, $out, $err) = $node->psql('postgres', q(\set VERBOSITY verbose
+	BEGIN;
+	SAVEPOINT s;
+	DO $$ BEGIN PERFORM tenancy.set_tenant('tenant-001'); END $$;
+	SELECT count(*) FROM tasks;
+	ROLLBACK TO s;
+	SELECT count(*) FROM tasks;
+	COMMIT;
+	BEGIN;
+	SET LOCAL app.current_tenant_id = 'tenant-001';
+	DECLARE c CURSOR FOR SELECT id FROM tasks;
+	FETCH c;
+	SELECT tenancy.clear_tenant();
+	FETCH c;));
+is($out =~ s/\n+$//r, "3\n0\n1", 'rows before the tenant goes');
+like($err, qr/ERROR:  55000: tenant context has changed while foreign table "tasks" was being read/, 'and an error after');
+
+# Rescans ask anew.
+is(as_tenant('tenant-002', 'SET LOCAL enable_material = off; SELECT count(*) FROM generate_series(1, 3) i, LATERAL (SELECT id FROM tasks WHERE id >= i - i OFFSET 0) t'), '3', 'rescans');
+
+#
+# Privileges
+#
+
+is($node->safe_psql('postgres', "BEGIN; DO \$\$ BEGIN PERFORM tenancy.set_tenant('tenant-001'); END \$\$; SELECT count(*) FROM tasks; SELECT count(*) FROM view_of_owner; COMMIT", extra_params => [ '-U', 'service' ]),
+	"3\n3", 'a service under a tenant, by the table and by a view');
+($status, $out, $err) = $node->psql('postgres', 'SELECT * FROM everything', extra_params => [ '-U', 'service' ]);
+like($err, qr/permission denied for foreign table everything/, 'and not where it has no privilege');
+
+done_testing();
