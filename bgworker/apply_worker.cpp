@@ -51,13 +51,17 @@ struct Worker
 
 /* ---- the catalogue ---- */
 
-/* A lock that no DDL asks for: it is on the server, with a sub-object that servers do not have. */
+/*
+ * A lock that nobody else asks for: it is on the server, with a sub-object that servers do not have, in the space of
+ * advisory locks, which alone outlive an aborted transaction and end with the process.
+ */
 void
 lock_stream(Oid server)
 {
 	LOCKTAG tag;
 
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ForeignServerRelationId, server, 1);
+	tag.locktag_lockmethodid = USER_LOCKMETHOD;
 	if (LockAcquire(&tag, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
 						errmsg("another worker feeds the mirrors of server %u", server)));

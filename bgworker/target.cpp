@@ -159,14 +159,20 @@ lock_row(Target *target)
 	return result == TM_Ok;
 }
 
-/* One look at the index; in "wait_for" the transaction that has the last word on the row. */
+/*
+ * One look at the index; in "wait_for" the transaction that has the last word on the row.  The scan is one for all rows,
+ * and what it allocates on its way must live as long: the caller's context lives as long as one row.
+ */
 static bool
 scan_for_row(Target *target, ScanKey key, TransactionId *wait_for)
 {
-	/* What an index scan keeps from row to row, it allocates when it first needs it. */
 	MemoryContext caller = MemoryContextSwitchTo(target->applier->estate->es_query_cxt);
+	bool found;
+
+	if (!target->scan)
+		target->scan = index_beginscan(target->relation, target->index, &target->dirty, 1, 0);
 	index_rescan(target->scan, key, 1, nullptr, 0);
-	bool found = index_getnext_slot(target->scan, ForwardScanDirection, target->old_row);
+	found = index_getnext_slot(target->scan, ForwardScanDirection, target->old_row);
 	MemoryContextSwitchTo(caller);
 	if (!found)
 		return false;
@@ -183,15 +189,6 @@ find_row(Target *target, Datum value)
 
 	ScanKeyEntryInitialize(&key, 0, 1, BTEqualStrategyNumber, InvalidOid, mapping->key_collation,
 						   mapping->key_equal, value);
-	if (!target->scan)
-	{
-		/* It lives as long as the applier, and the caller's context as long as one row. */
-		MemoryContext caller =
-			MemoryContextSwitchTo(target->applier->estate->es_query_cxt);
-		target->scan =
-			index_beginscan(target->relation, target->index, &target->dirty, 1, 0);
-		MemoryContextSwitchTo(caller);
-	}
 	for (;;)
 	{
 		TransactionId wait_for = InvalidTransactionId;
@@ -466,50 +463,60 @@ target_can_load(Target *target)
 	return !triggers || (!triggers->trig_insert_before_row && !triggers->trig_insert_instead_row);
 }
 
+/* What is made here lives as long as the applier; the rows themselves until the next flush. */
 static BulkLoad *
 open_load(Target *target)
 {
+	EState *estate = target->applier->estate;
+	MemoryContext caller = MemoryContextSwitchTo(estate->es_query_cxt);
 	auto *load = static_cast<BulkLoad *>(palloc0(sizeof(BulkLoad)));
 
 	load->state = GetBulkInsertState();
 	load->rows = AllocSetContextCreate(CurrentMemoryContext, "tenancy mirror load",
 									   ALLOCSET_DEFAULT_SIZES);
+	for (int i = 0; i < load_rows; i++)
+		load->slots[i] = ExecInitExtraTupleSlot(estate, RelationGetDescr(target->relation),
+												&TTSOpsVirtual);
+	MemoryContextSwitchTo(caller);
 	return load;
+}
+
+/* Completes the converted document in the next slot and checks it. */
+static void
+fill_slot(Target *target)
+{
+	const TupleConstr *constraints = RelationGetDescr(target->relation)->constr;
+	EState *estate = target->applier->estate;
+
+	target->new_row = target->load->slots[target->load->count];
+	ExecClearTuple(target->new_row);
+	fill_defaults(target);
+	(void) fill_row(target);
+	ExecStoreVirtualTuple(target->new_row);
+	if (constraints && constraints->has_generated_stored)
+		ExecComputeStoredGenerated(target->result, estate, target->new_row, CMD_INSERT);
+	if (constraints)
+		ExecConstraints(target->result, target->new_row, estate);
 }
 
 void
 target_load(Target *target, const bson_t *document, ClusterTime time)
 {
-	EState *estate = target->applier->estate;
 	Mismatch mismatch;
 
 	if (!target->load)
 		target->load = open_load(target);
 
 	BulkLoad *load = target->load;
-	TupleTableSlot *&row = load->slots[load->count];
 	MemoryContext caller = MemoryContextSwitchTo(load->rows);
-	if (!mapping_convert(target->table->mapping, document, &mismatch))
-		misfit_add(target->table, document, &mismatch, time);
-	else
+	if (mapping_convert(target->table->mapping, document, &mismatch))
 	{
-		if (!row)
-			row = ExecInitExtraTupleSlot(estate, RelationGetDescr(target->relation),
-										 &TTSOpsVirtual);
-		ExecClearTuple(row);
-		target->new_row = row;
-		fill_defaults(target);
-		(void) fill_row(target);
-		ExecStoreVirtualTuple(row);
-		if (target->result->ri_RelationDesc->rd_att->constr)
-		{
-			if (target->result->ri_RelationDesc->rd_att->constr->has_generated_stored)
-				ExecComputeStoredGenerated(target->result, estate, row, CMD_INSERT);
-			ExecConstraints(target->result, row, estate);
-		}
+		fill_slot(target);
 		load->count++;
 		load->bytes += document->len;
 	}
+	else
+		misfit_add(target->table, document, &mismatch, time);
 	MemoryContextSwitchTo(caller);
 	if (load->count == load_rows || load->bytes >= load_bytes)
 		target_load_flush(target);
