@@ -332,7 +332,10 @@ run_transaction(Stream *stream, EventBatch *batch, const bson_t *token, bool car
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (careful)
+	{
+		check_constraints_at_once();
 		apply_carefully(batch->changes, batch->count, batch->context, true);
+	}
 	else if (!apply_plainly(stream, batch))
 	{
 		AbortCurrentTransaction();
@@ -363,17 +366,21 @@ restore_phases(Stream *stream, const Phase *phases)
 } // namespace
 
 void
+check_constraints_at_once()
+{
+	ConstraintsSetStmt *statement = makeNode(ConstraintsSetStmt);
+
+	statement->deferred = false;
+	AfterTriggerSetState(statement);
+}
+
+void
 apply_carefully(Change *changes, int count, MemoryContext context, bool stop_tables)
 {
 	Careful careful = {changes, nullptr, context, stop_tables};
-	ConstraintsSetStmt *immediate = makeNode(ConstraintsSetStmt);
 
 	if (count == 0)
 		return;
-	/* A deferred constraint would fail at the commit, when nobody knows any more who is to blame. */
-	immediate->deferred = false;
-	AfterTriggerSetState(immediate);
-
 	careful.errors = static_cast<ErrorData **>(
 		MemoryContextAllocZero(context, sizeof(ErrorData *) * count));
 	bisect(&careful, 0, count);

@@ -224,6 +224,7 @@ begin(Copy *copy)
 	{
 		applier_close(copy->applier);
 		copy->applier = nullptr;
+		check_constraints_at_once();
 	}
 	return true;
 }

@@ -227,6 +227,9 @@ bool apply_batch(Stream *stream, EventBatch *batch, const bson_t *token);
  */
 void apply_carefully(Change *changes, int count, MemoryContext context, bool stop_tables);
 
+/* A deferred constraint fails at the commit, when nobody knows any more who is to blame: not in this transaction. */
+void check_constraints_at_once();
+
 /* ---- target.cpp: tables open for writing in the transaction at hand ---- */
 
 struct Target;

@@ -107,6 +107,7 @@ namespace
 {
 
 constexpr int longest_delay_ms = 15 * 1000;
+constexpr int proven_after_ms = 10 * 1000; /* a worker that lived so long has not failed again */
 
 struct Child
 {
@@ -287,8 +288,7 @@ attend(Child *child)
 	{
 		pfree(child->handle);
 		child->handle = nullptr;
-		if (TimestampDifferenceExceeds(child->started, GetCurrentTimestamp(),
-									   4 * longest_delay_ms))
+		if (TimestampDifferenceExceeds(child->started, GetCurrentTimestamp(), proven_after_ms))
 			child->failures = 0;
 		plan_next_start(child);
 	}
