@@ -93,6 +93,9 @@ worker_sleep(long milliseconds)
 void
 worker_poll()
 {
+	/* Who waits for MongoDB and not for a latch does not hear of it otherwise. */
+	if (!PostmasterIsAlive())
+		proc_exit(1);
 	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)
 	{

@@ -132,7 +132,7 @@ connection_get(Oid server, Oid user, bool *kept)
 bool
 connection_interrupted() noexcept
 {
-	return QueryCancelPending || ProcDiePending;
+	return QueryCancelPending || ProcDiePending || !PostmasterIsAlive();
 }
 
 } // namespace bridge

@@ -24,7 +24,7 @@ Client *connection_get(Oid server, Oid user, bool *kept = nullptr);
 /* A Client of its own for who keeps streams open across transactions; it lives as long as "context". */
 Client *connection_open(Oid server, Oid user, MemoryContext context);
 
-/* The flags a wait looks at: query cancel, termination. */
+/* The flags a wait looks at: query cancel, termination, the postmaster's death. */
 bool connection_interrupted() noexcept;
 
 } // namespace bridge
