@@ -1,7 +1,6 @@
 """lab.py - what the parts of the benchmark share: the two servers, CPU seconds of processes, floors, and the report."""
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -136,16 +135,6 @@ def tree_cpu(root):
 def private_megabytes(pid):
     with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
         return sum(int(line.split()[1]) for line in status if line.startswith("RssAnon")) / 1024
-
-
-def median_seconds(action, times=3):
-    """The median of some runs of an action that returns its own seconds, or is timed here if it returns None."""
-    found = []
-    for _ in range(times):
-        start = time.monotonic()
-        own = action()
-        found.append(own if own is not None else time.monotonic() - start)
-    return statistics.median(found)
 
 
 def say(text):
