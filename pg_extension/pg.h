@@ -56,6 +56,8 @@ extern "C"
 #include "commands/trigger.h"
 #include "commands/vacuum.h"
 #include "common/base64.h"
+#include "common/hmac.h"
+#include "common/sha2.h"
 #include "common/shortest_dec.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
@@ -88,6 +90,7 @@ extern "C"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "rewrite/rewriteHandler.h"
+#include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
@@ -97,6 +100,7 @@ extern "C"
 #include "storage/procarray.h"
 #include "storage/shmem.h"
 #include "storage/spin.h"
+#include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
@@ -118,6 +122,7 @@ extern "C"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/pg_locale.h"
+#include "utils/portal.h"
 #include "utils/ps_status.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
@@ -138,8 +143,21 @@ extern "C"
 /* The check hooks' extra data: the server frees it, with free() up to 15 and with guc_free() since 16. */
 #if PG_VERSION_NUM >= 160000
 #define tenancy_guc_malloc(elevel, size) guc_malloc(elevel, size)
+#define tenancy_guc_strdup(elevel, text) guc_strdup(elevel, text)
+#define tenancy_guc_free(pointer) guc_free(pointer)
 #else
 #define tenancy_guc_malloc(elevel, size) malloc(size)
+#define tenancy_guc_strdup(elevel, text) strdup(text)
+#define tenancy_guc_free(pointer) free(pointer)
+#endif
+
+/* The last parameter of ExecutorRun, which 18 dropped. */
+#if PG_VERSION_NUM >= 180000
+#define TENANCY_EXECUTE_ONCE_PARAMETER
+#define TENANCY_EXECUTE_ONCE
+#else
+#define TENANCY_EXECUTE_ONCE_PARAMETER , bool execute_once
+#define TENANCY_EXECUTE_ONCE , execute_once
 #endif
 
 /* 16 gave the catalogues one function each for ownership and privileges. */

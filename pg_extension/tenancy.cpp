@@ -2,9 +2,15 @@
  * tenancy.cpp — the table of contents of tenancy.so.
  *
  *   tenant_context.cpp    the setting that names the tenant in force, and who may write it
+ *   context_access.cpp    how far the context reaches: client, admin of a scope, superadmin
+ *   context_token.cpp     a context that the application hands over signed
+ *   token_key.cpp         the keys that tokens are signed with
+ *   context_lifetime.cpp  what ends a context, and what must not outlive it
+ *   stat_tenants.cpp      what each tenant does, counted in shared memory
  *   tenant_name.cpp       tenant identifiers, and the schema and role names that follow from them
- *   tenant_registry.cpp   what the context asks of the registry: does this tenant exist, is it
- * active tenant_schema.cpp     the schema of one tenant's system: made, never adopted
+ *   own_table.cpp         the extension's own tables, read without SPI
+ *   tenant_registry.cpp   what the context asks of the registry: does this tenant exist, is it active
+ *   tenant_schema.cpp     the schema of one tenant's system: made, never adopted
  *   rls_policy.cpp        protect() and the text that it runs
  *   protected_schema.cpp  schemas whose new tables are protected by an event trigger
  *   isolation_report.cpp  which policies keep tenants apart
@@ -45,6 +51,7 @@ _PG_init(void)
 	};
 	*find_rendezvous_variable(TENANCY_API_RENDEZVOUS) = &api;
 
+	tenancy::tenant_registry_init();
 	tenancy::tenant_context_init();
 	tenancy::database_command_init();
 	tenancy::launcher_init();

@@ -11,7 +11,8 @@ namespace tenancy
 {
 
 /* Each feature's part of _PG_init, in the order in which tenancy.cpp calls them. */
-void tenant_context_init();
+void tenant_context_init(); /* and the features that the context consists of */
+void tenant_registry_init();
 void database_command_init();
 void launcher_init();
 
@@ -36,8 +37,11 @@ ContextRole current_role_class();
  */
 void on_role_class_change(void (*callback)());
 
-/* tenant_context.cpp: the registry changed, so the tenant in force may not be active any more. */
-void tenant_context_recheck();
+/*
+ * context_access.cpp: whether the context in force reaches this tenant.  An error if a token is not good any more, and
+ * without a tenant under tenancy.strict.
+ */
+bool context_allows(const char *id, size_t length);
 
 /* tenant_name.cpp */
 constexpr int TENANT_ID_MAX = 50;	/* VARCHAR(50) in the documents */
@@ -69,6 +73,9 @@ enum class TenantState
 };
 
 TenantState tenant_state(const char *id);
+
+/* Grows whenever a tenant's state may have changed. */
+uint64 registry_generation();
 
 /* tenant_schema.cpp */
 void lock_tenant(const char *id);

@@ -3,33 +3,37 @@
  *
  * Threat model.  A tenant's session runs SQL that we do not trust: injected text, a hostile customer's query, a client
  * that chooses its own startup options.  It must not become another tenant.  So the context is neither a placeholder
- * setting, which anybody may SET, nor a variable of this process, which would survive a rollback.  It is one setting
- * defined in C (app.current_tenant_id, or what tenancy.context_setting says), and guc.c does the rest: only superusers
- * and roles with GRANT SET ON PARAMETER may write it, savepoints and rollbacks restore it, DISCARD ALL clears it,
- * parallel workers receive it, standbys have it, and current_setting() reads it, as policies written by hand do.
+ * setting, which anybody may SET, nor a variable of this process, which would survive a rollback.  It is settings
+ * defined in C, and guc.c does the rest: savepoints and rollbacks restore them, DISCARD ALL clears them, parallel
+ * workers receive them, standbys have them, and current_setting() reads them, as policies written by hand do.
  *
- * Trusted service roles write it with tenancy.set_tenant(), whose EXECUTE is not PUBLIC's.
+ *   app.current_tenant_id   the tenant (or what tenancy.context_setting says); superusers and roles with GRANT SET ON
+ *                           PARAMETER may write it, services call set_tenant() or set_context()
+ *   tenancy.access          beside it, the role class and the scope; empty for a client (context_access.cpp)
+ *   tenancy.token           everybody may write it, and it counts for what is signed (context_token.cpp)
  *
- * Lock once.  A transaction sees one tenant at most: the first one that is in force stays until the end, whatever is
+ * The first two come before the third; where they disagree, nothing is in force.
+ *
+ * Lock once.  A transaction sees one context at most: the first one that is in force stays until the end, whatever is
  * cleared or rolled back in between.  SQL injected into a service's transaction cannot go on to the next tenant, and a
- * pooled connection that still carries somebody else's session context makes an error, not a mixture.
+ * pooled connection that still carries somebody else's session context makes an error, not a mixture.  A token is
+ * different in one point: that of the session may be replaced until the transaction has asked for it, since a pooler
+ * does just that.
  *
- * The registry is asked when the setting is written (tenant_registry.cpp), and again after it changed: a suspended
+ * What is in force follows from the settings, the registry, the keys and the clock.  It is worked out when it is asked
+ * for ("settled") and kept until one of them changes, so that a policy costs a comparison and a pointer: a suspended
  * tenant's open sessions see no rows from their next statement on.
  */
-#include "tenancy.h"
+#include "tenant_context.h"
 
 namespace tenancy
 {
 
-/*
- * A tenant that this process has served.  These are never freed, because current_tenant() hands out pointers into them
- * and a query may hold one while the setting changes: about 200 bytes for each different tenant.
- */
-struct Tenant
+/* The extra data of app.current_tenant_id. */
+struct TenantValue
 {
-	char id[TENANT_ID_MAX + 1];							/* the key of "tenants" */
-	alignas(int32) char text[VARHDRSZ + TENANT_ID_MAX]; /* the same as a text datum */
+	const Tenant *tenant;
+	ContextVia via;
 };
 
 static HTAB *tenants;
@@ -37,22 +41,73 @@ static HTAB *tenants;
 /* The settings' values as guc.c keeps them. */
 static char *context_setting_name;
 static char *context_value;
+static bool strict;
 
-/* The tenant in force; null for none. */
-static const Tenant *in_force;
+static const TenantValue *tenant_value;
+ContextVia writing_via = ContextVia::setting;
 
-/* The registry has said that the tenant in force is not active any more. */
-static bool voided;
-static bool recheck_pending;
-
-/* The tenant that the transaction "lxid" is locked to. */
-static const Tenant *locked;
-static LocalTransactionId locked_lxid = InvalidLocalTransactionId;
+/* What settle() found. */
+Context effective;
+bool settled;
+uint64 context_serial;
+static TokenProblem problem;
+static TenantState state_of_problem;
+static bool lost; /* the settings name a tenant that is not active */
 
 /* Whoever keeps plans by the role class. */
 static void (*role_class_changed)();
+static ContextRole announced_role;
 
-static const Tenant *
+/* The context that the transaction "lock_lxid" is locked to. */
+static Identity lock;
+static LocalTransactionId lock_lxid = InvalidLocalTransactionId;
+static bool lock_of_session; /* the context was there before the transaction */
+
+/* The last transaction that wrote a setting, and what its role is bound to. */
+static LocalTransactionId written_lxid = InvalidLocalTransactionId;
+static bool bound;
+static Identity binding;
+
+/* For the switch log. */
+static Identity last_identity;
+static bool log_switches;
+
+/*
+ * Tenants
+ */
+
+static bool
+parse_uuid(const char *id, pg_uuid_t *uuid)
+{
+	if (strlen(id) != 36)
+		return false;
+	for (int i = 0; i < 36; i++)
+		if ((i == 8 || i == 13 || i == 18 || i == 23) ? id[i] != '-' : !isxdigit((unsigned char) id[i]))
+			return false;
+	*uuid = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(id)));
+	return true;
+}
+
+/* One form for each number: "7" and "007" are two tenants, and one of them is the number 7. */
+static bool
+parse_bigint(const char *id, int64 *number)
+{
+	size_t length = strlen(id);
+	uint64 value = 0;
+
+	if (length > 19 || (id[0] == '0' && length > 1))
+		return false;
+	for (const char *c = id; *c; c++)
+	{
+		if (*c < '0' || *c > '9')
+			return false;
+		value = value * 10 + (*c - '0');
+	}
+	*number = (int64) value;
+	return value <= (uint64) PG_INT64_MAX;
+}
+
+const Tenant *
 intern_tenant(const char *id)
 {
 	bool found;
@@ -71,58 +126,62 @@ intern_tenant(const char *id)
 	{
 		SET_VARSIZE(tenant->text, VARHDRSZ + strlen(id));
 		memcpy(VARDATA(tenant->text), id, strlen(id));
+		tenant->is_uuid = parse_uuid(id, &tenant->uuid);
+		tenant->is_bigint = parse_bigint(id, &tenant->bigint);
+		tenant->active_in = 0;
 	}
 	return tenant;
 }
 
-/* Asks the registry again, if it changed since; not while an error or the start of the process forbids to look. */
-static void
-recheck()
+/*
+ * A tenant that was active stays so until the registry says that something changed.  What a transaction sees that has
+ * written is not remembered: it may be its own work, and be rolled back.
+ */
+bool
+tenant_is_active(const Tenant *tenant, TenantState *state)
 {
-	if (!IsTransactionState() || !OidIsValid(MyDatabaseId))
-		return;
+	uint64 generation = registry_generation();
 
-	recheck_pending = false;
-	TenantState state = tenant_state(in_force->id);
-	bool was_voided = voided;
-
-	voided = state != TenantState::active && state != TenantState::no_registry;
-	if (voided != was_voided && role_class_changed)
-		role_class_changed();
+	if (tenant->active_in == generation)
+	{
+		*state = TenantState::active;
+		return true;
+	}
+	*state = tenant_state(tenant->id);
+	if (*state == TenantState::active && !TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		const_cast<Tenant *>(tenant)->active_in = generation;
+	return *state == TenantState::active || *state == TenantState::no_registry;
 }
 
-static inline const Tenant *
-effective_tenant()
+/*
+ * Identities and the lock
+ */
+
+Identity
+identify(const Claims &claims)
 {
-	if (likely(in_force != nullptr) && unlikely(recheck_pending))
-		recheck();
-	return voided ? nullptr : in_force;
+	Identity identity = {};
+
+	identity.role = claims.role;
+	strlcpy(identity.tenant, claims.tenant, sizeof(identity.tenant));
+	identity.fingerprint = hash_bytes_extended((const unsigned char *) claims.tenant, strlen(claims.tenant),
+											   (uint64) claims.role);
+	if (*claims.scope)
+		identity.fingerprint = hash_bytes_extended((const unsigned char *) claims.scope, strlen(claims.scope),
+												   identity.fingerprint);
+	return identity;
 }
 
 const char *
-current_tenant()
+describe(const Identity &identity)
 {
-	const Tenant *tenant = effective_tenant();
-
-	return tenant ? tenant->id : nullptr;
-}
-
-ContextRole
-current_role_class()
-{
-	return effective_tenant() ? ContextRole::client : ContextRole::none;
-}
-
-void
-on_role_class_change(void (*callback)())
-{
-	role_class_changed = callback;
-}
-
-void
-tenant_context_recheck()
-{
-	recheck_pending = true;
+	if (identity.role == ContextRole::none)
+		return "none";
+	if (identity.tenant[0] == '\0')
+		return role_word(identity.role);
+	if (identity.role == ContextRole::client)
+		return psprintf("tenant \"%s\"", identity.tenant);
+	return psprintf("%s of tenant \"%s\"", role_word(identity.role), identity.tenant);
 }
 
 static LocalTransactionId
@@ -131,37 +190,373 @@ current_lxid()
 	return MyProc ? tenancy_my_lxid() : InvalidLocalTransactionId;
 }
 
-/* The tenant that this transaction may not leave, or null. */
-static const Tenant *
-transaction_tenant()
+const Identity *
+transaction_lock()
 {
 	LocalTransactionId lxid = current_lxid();
 
-	if (LocalTransactionIdIsValid(lxid) && locked_lxid == lxid)
-		return locked;
-	return in_force;
+	return LocalTransactionIdIsValid(lxid) && lock_lxid == lxid ? &lock : nullptr;
 }
 
-static bool
-check_lock(const char *id)
+bool
+context_written_in_transaction()
 {
-	const Tenant *tenant = transaction_tenant();
+	LocalTransactionId lxid = current_lxid();
 
-	if (!tenant || strcmp(tenant->id, id) == 0)
-		return true;
+	return LocalTransactionIdIsValid(lxid) && written_lxid == lxid;
+}
 
-	GUC_check_errcode(ERRCODE_ACTIVE_SQL_TRANSACTION);
-	GUC_check_errmsg("cannot change the tenant from \"%s\" to \"%s\" in this transaction",
-					 tenant->id, id);
-	GUC_check_errdetail("A transaction that has seen a tenant keeps it until it ends.");
-	if (tenant == in_force && locked_lxid != current_lxid())
-		GUC_check_errhint("The session carries \"%s\".  Clear it in a transaction of its own: "
+static void
+engage_lock(const Claims &claims)
+{
+	LocalTransactionId lxid = current_lxid();
+
+	/* What comes with a connection comes in two settings, and what a leader passes on is whole at the end only. */
+	if (!IsNormalProcessingMode() || InitializingParallelWorker)
+		return;
+	if (claims.role == ContextRole::none || !LocalTransactionIdIsValid(lxid) || lock_lxid == lxid)
+		return;
+	lock = identify(claims);
+	lock_lxid = lxid;
+	lock_of_session = !context_written_in_transaction();
+	stat_seen(lock.tenant);
+}
+
+/* What the session brings into the transaction, as far as another context may not take its place. */
+static Claims
+session_claims(bool by_token)
+{
+	Claims claims = setting_claims();
+	const Claims *token = token_claims();
+
+	if (claims.role == ContextRole::none && !by_token && token)
+		return *token;
+	return claims;
+}
+
+static void
+hint_at_lock(const Identity &held, bool of_transaction)
+{
+	const Claims *token = token_claims();
+
+	if (!of_transaction && setting_claims().role != ContextRole::none)
+		GUC_check_errhint("The session carries %s.  Clear it in a transaction of its own: "
 						  "SELECT tenancy.clear_tenant();",
-						  tenant->id);
+						  describe(held));
+	else if (!of_transaction && token && identify(*token).fingerprint == held.fingerprint)
+		GUC_check_errhint("The session carries a token.  Drop it in a transaction of its own: RESET tenancy.token;");
 	else
 		GUC_check_errhint("COMMIT or ROLLBACK first.");
+}
+
+bool
+check_lock(const Claims &wanted, bool by_token)
+{
+	if (wanted.role == ContextRole::none)
+		return true;
+
+	const Identity *locked = transaction_lock();
+	Identity held = locked ? *locked : identify(session_claims(by_token));
+	Identity next = identify(wanted);
+
+	if (held.role == ContextRole::none || held.fingerprint == next.fingerprint)
+		return true;
+
+	stat_denied(held.tenant);
+	GUC_check_errcode(ERRCODE_ACTIVE_SQL_TRANSACTION);
+	if (held.role == ContextRole::client && next.role == ContextRole::client)
+		GUC_check_errmsg("cannot change the tenant from \"%s\" to \"%s\" in this transaction", held.tenant, next.tenant);
+	else
+		GUC_check_errmsg("cannot change the context from %s to %s in this transaction", describe(held), describe(next));
+	GUC_check_errdetail("A transaction that has seen a tenant keeps it until it ends.");
+	hint_at_lock(held, locked && !lock_of_session);
 	return false;
 }
+
+/* A role that a superuser has bound to a context leaves it by no authority of its own. */
+bool
+check_binding(const Claims &wanted)
+{
+	if (!bound || identify(wanted).fingerprint == binding.fingerprint || superuser_arg(GetSessionUserId()))
+		return true;
+
+	stat_denied(binding.tenant);
+	GUC_check_errcode(ERRCODE_INSUFFICIENT_PRIVILEGE);
+	GUC_check_errmsg("role \"%s\" is bound to %s", GetUserNameFromId(GetSessionUserId(), true), describe(binding));
+	GUC_check_errhint("A superuser may unbind it: SELECT tenancy.unbind_role('%s');",
+					  GetUserNameFromId(GetSessionUserId(), true));
+	return false;
+}
+
+/*
+ * A security-restricted operation runs functions of a table's owner for somebody else, such as the expression of an
+ * index under REINDEX.  They have no business with the context.
+ */
+bool
+check_restricted()
+{
+	if (!InSecurityRestrictedOperation())
+		return true;
+	GUC_check_errcode(ERRCODE_INSUFFICIENT_PRIVILEGE);
+	GUC_check_errmsg("cannot set the tenant within a security-restricted operation");
+	return false;
+}
+
+/*
+ * The context in force
+ */
+
+const char *
+setting_tenant()
+{
+	return tenant_value ? tenant_value->tenant->id : "";
+}
+
+/* Access that was given for one tenant says nothing about another. */
+Claims
+combine(const char *tenant, const Claims *access)
+{
+	if (access)
+		return strcmp(access->tenant, tenant) == 0 ? *access : no_claims;
+	if (*tenant == '\0')
+		return no_claims;
+	return {ContextRole::client, tenant, ""};
+}
+
+Claims
+setting_claims()
+{
+	return combine(setting_tenant(), access_claims());
+}
+
+bool
+context_is_set()
+{
+	return tenant_value || access_claims() || token_claims();
+}
+
+void
+unsettle()
+{
+	settled = false;
+}
+
+/* From an assign hook at times: the callback may not fail. */
+static void
+announce(ContextRole role)
+{
+	if (role == announced_role)
+		return;
+	announced_role = role;
+	if (role_class_changed)
+		role_class_changed();
+}
+
+void
+on_role_class_change(void (*callback)())
+{
+	role_class_changed = callback;
+}
+
+static const char *
+via_word(ContextVia via)
+{
+	switch (via)
+	{
+		case ContextVia::setting:
+			return "SET";
+		case ContextVia::set_tenant:
+			return "set_tenant";
+		case ContextVia::set_context:
+			return "set_context";
+		case ContextVia::role_binding:
+			return "role binding";
+		case ContextVia::token:
+			return "token";
+	}
+	return "";
+}
+
+/* The session has gone over to another context; a transaction that goes back to none is no switch. */
+static void
+note_switch(const Claims &claims, ContextVia via)
+{
+	Identity next = identify(claims);
+
+	if (next.fingerprint == last_identity.fingerprint || IsParallelWorker())
+		return;
+	stat_switched();
+	if (log_switches)
+		ereport(LOG_SERVER_ONLY,
+				(errmsg("tenant context of role \"%s\" changed from %s to %s by %s",
+						GetUserNameFromId(GetUserId(), true), describe(last_identity), describe(next), via_word(via)),
+				 errhidestmt(true), errhidecontext(true)));
+	last_identity = next;
+}
+
+/* What the settings or the token claim, as far as it is true. */
+static Claims
+true_claims(ContextVia *via)
+{
+	Claims claims = setting_claims();
+	const Claims *token = token_claims();
+	const Identity *locked = transaction_lock();
+
+	*via = tenant_value ? tenant_value->via : ContextVia::setting;
+	if (token)
+	{
+		if (claims.role != ContextRole::none && identify(claims).fingerprint != identify(*token).fingerprint)
+			problem = TokenProblem::other_context;
+		else if (claims.role == ContextRole::none)
+		{
+			claims = *token;
+			*via = ContextVia::token;
+			problem = verify_token();
+		}
+	}
+	if (problem == TokenProblem::none && locked && claims.role != ContextRole::none &&
+		identify(claims).fingerprint != locked->fingerprint)
+		problem = TokenProblem::other_context;
+	return problem == TokenProblem::none ? claims : no_claims;
+}
+
+/*
+ * Works out what is in force.  Looking at catalogs may bring the message that something changed, which unsettles again;
+ * an error leaves no context behind.
+ */
+void
+settle()
+{
+	effective = {};
+	context_serial++;
+	problem = TokenProblem::none;
+	lost = false;
+	if (!IsTransactionState() || !OidIsValid(MyDatabaseId))
+		return;
+	settled = true;
+
+	Context next = {};
+	Claims claims = true_claims(&next.via);
+
+	next.role = claims.role;
+	if (*claims.tenant)
+	{
+		TenantState state;
+
+		next.tenant = intern_tenant(claims.tenant);
+		if (!tenant_is_active(next.tenant, &state))
+		{
+			if (next.via == ContextVia::token)
+				problem = TokenProblem::tenant;
+			state_of_problem = state;
+			lost = true;
+			next = {};
+		}
+	}
+	if (next.role == ContextRole::admin)
+		resolve_scope(claims);
+	announce(next.role);
+	if (next.role != ContextRole::none)
+	{
+		engage_lock(claims);
+		note_switch(claims, next.via);
+	}
+	effective = next;
+}
+
+[[noreturn]] static void
+raise_no_tenant()
+{
+	stat_denied("");
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("no tenant is in force"),
+					errdetail("Under tenancy.strict a protected table cannot be read without a tenant."),
+					errhint("Set one first: BEGIN; SELECT tenancy.set_tenant('tenant-001');")));
+}
+
+const Context &
+required_context()
+{
+	const Context &context = context_in_force();
+
+	if (unlikely(context.role == ContextRole::none))
+	{
+		if (problem != TokenProblem::none)
+			raise_token_problem(problem, state_of_problem);
+		if (strict && IsTransactionState())
+		{
+			if (lost)
+				raise_context_lost();
+			raise_no_tenant();
+		}
+	}
+	return context;
+}
+
+bool
+context_was_lost()
+{
+	return transaction_lock() && context_in_force().role == ContextRole::none && (problem != TokenProblem::none || lost);
+}
+
+void
+raise_context_lost()
+{
+	if (problem != TokenProblem::none)
+		raise_token_problem(problem, state_of_problem);
+	stat_denied(setting_tenant());
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("tenant \"%s\" is not active any more", setting_tenant())));
+}
+
+const char *
+current_tenant()
+{
+	const Context &context = context_in_force();
+
+	return context.tenant ? context.tenant->id : nullptr;
+}
+
+ContextRole
+current_role_class()
+{
+	return context_in_force().role;
+}
+
+/*
+ * Changes of the settings.  From assign hooks, at the end of a transaction too: nothing here may fail.  There the process
+ * has no local transaction id any more, so a value that is merely restored locks nothing.
+ */
+
+static void
+something_changed()
+{
+	const Claims *token = token_claims();
+	ContextRole role = setting_claims().role;
+
+	written_lxid = current_lxid();
+	unsettle();
+	close_held_cursors_later();
+	announce(role == ContextRole::none && token ? token->role : role);
+}
+
+void
+settings_changed(const Claims &before)
+{
+	engage_lock(before);
+	something_changed();
+	engage_lock(setting_claims());
+}
+
+/* That a token is good was seen by the check hook, or will be when it is asked for. */
+void
+token_changed()
+{
+	something_changed();
+}
+
+/*
+ * The setting
+ */
 
 /* What is wrong with a tenant in this state; true if nothing. */
 static bool
@@ -173,6 +568,7 @@ check_state(const char *id, TenantState state)
 		case TenantState::active:
 			return true;
 		case TenantState::unknown:
+			stat_denied("");
 			GUC_check_errcode(ERRCODE_UNDEFINED_OBJECT);
 			GUC_check_errmsg("tenant \"%s\" does not exist", id);
 			GUC_check_errhint("SELECT tenancy.create_tenant('%s', 'its name');", id);
@@ -190,13 +586,14 @@ check_state(const char *id, TenantState state)
 			GUC_check_errhint("SELECT tenancy.resume_tenant('%s');", id);
 			break;
 	}
+	stat_denied(id);
 	GUC_check_errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE);
 	return false;
 }
 
 /* A context for everybody would be no context. */
-static bool
-check_source(const char *id, GucSource source)
+bool
+check_context_source(GucSource source)
 {
 	switch (source)
 	{
@@ -206,12 +603,50 @@ check_source(const char *id, GucSource source)
 		case PGC_S_GLOBAL:
 			GUC_check_errcode(ERRCODE_CANT_CHANGE_RUNTIME_PARAM);
 			GUC_check_errmsg("the tenant cannot be set for the whole server");
-			GUC_check_errhint("Bind one role instead: ALTER ROLE login SET %s = '%s';",
-							  context_setting_name, id);
+			GUC_check_errhint("Bind one role instead: SELECT tenancy.bind_role('login', 'tenant-001');");
 			return false;
 		default:
 			return true;
 	}
+}
+
+/* The leader of a parallel query has asked everything before. */
+bool
+can_look_up()
+{
+	return IsTransactionState() && OidIsValid(MyDatabaseId) && !InitializingParallelWorker;
+}
+
+ContextVia
+via_of_source(GucSource source)
+{
+	return source == PGC_S_DATABASE || source == PGC_S_USER || source == PGC_S_DATABASE_USER ? ContextVia::role_binding
+																							: writing_via;
+}
+
+/* What only a running transaction can answer. */
+static bool
+check_context_now(const char *id, GucSource source)
+{
+	Claims wanted = combine(id, access_claims());
+
+	if (source == PGC_S_SESSION && !check_binding(wanted))
+		return false;
+	if (*id == '\0')
+		return true;
+	if (source == PGC_S_TEST)
+	{
+		/* ALTER ROLE … SET may come before the tenant does; the check that counts is at connect. */
+		if (tenant_state(id) == TenantState::unknown)
+			ereport(NOTICE, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("tenant \"%s\" does not exist", id)));
+		return true;
+	}
+
+	TenantState state;
+
+	AcceptInvalidationMessages();
+	return check_restricted() && check_lock(wanted, false) &&
+		   (tenant_is_active(intern_tenant(id), &state) || check_state(id, state));
 }
 
 /*
@@ -221,93 +656,63 @@ check_source(const char *id, GucSource source)
 static bool
 check_context(char **value, void **extra, GucSource source)
 {
-	const char *id = *value;
+	const char *id = *value ? *value : "";
 
 	*extra = nullptr;
-	if (!id || *id == '\0')
+	if (*id)
+	{
+		const char *wrong = tenant_id_problem(id);
+
+		if (wrong)
+		{
+			GUC_check_errcode(ERRCODE_INVALID_PARAMETER_VALUE);
+			GUC_check_errmsg("malformed tenant identifier \"%s\"", clip_for_message(id));
+			GUC_check_errdetail("%s", wrong);
+			GUC_check_errhint("%s", tenant_id_hint);
+			return false;
+		}
+		if (!check_context_source(source))
+			return false;
+	}
+	if (can_look_up() && !check_context_now(id, source))
+		return false;
+	if (*id == '\0')
 		return true;
 
-	const char *problem = tenant_id_problem(id);
-	if (problem)
-	{
-		GUC_check_errcode(ERRCODE_INVALID_PARAMETER_VALUE);
-		GUC_check_errmsg("malformed tenant identifier \"%s\"", clip_for_message(id));
-		GUC_check_errdetail("%s", problem);
-		GUC_check_errhint("%s", tenant_id_hint);
+	auto *parsed = static_cast<TenantValue *>(tenancy_guc_malloc(LOG, sizeof(TenantValue)));
+	if (!parsed)
 		return false;
-	}
-	if (!check_source(id, source))
-		return false;
-
-	/* The leader of a parallel query has asked all of this before. */
-	if (IsTransactionState() && OidIsValid(MyDatabaseId) && !InitializingParallelWorker)
-	{
-		if (source == PGC_S_TEST)
-		{
-			/* ALTER ROLE … SET may come before the tenant does; the check that counts is at connect. */
-			TenantState state = tenant_state(id);
-			if (state == TenantState::unknown)
-				ereport(NOTICE, (errcode(ERRCODE_UNDEFINED_OBJECT),
-								 errmsg("tenant \"%s\" does not exist", id)));
-			return true;
-		}
-
-		/*
-		 * A security-restricted operation runs functions of a table's owner for somebody else, such as the expression
-		 * of an index under REINDEX.  They have no business with the context.
-		 */
-		if (InSecurityRestrictedOperation())
-		{
-			GUC_check_errcode(ERRCODE_INSUFFICIENT_PRIVILEGE);
-			GUC_check_errmsg("cannot set the tenant within a security-restricted operation");
-			return false;
-		}
-		if (!check_lock(id) || !check_state(id, tenant_state(id)))
-			return false;
-	}
-
-	auto *tenant = static_cast<const Tenant **>(tenancy_guc_malloc(LOG, sizeof(const Tenant *)));
-	if (!tenant)
-		return false;
-	*tenant = intern_tenant(id);
-	*extra = tenant;
+	parsed->tenant = intern_tenant(id);
+	parsed->via = via_of_source(source);
+	*extra = parsed;
 	return true;
 }
 
-/*
- * Runs when the setting takes or gets back a value, at the end of a transaction too: it must not fail.  There the
- * process has no local transaction id any more, so a value that is merely restored locks nothing.
- */
 static void
 assign_context(const char *value, void *extra)
 {
-	const Tenant *tenant = extra ? *static_cast<const Tenant **>(extra) : nullptr;
-	LocalTransactionId lxid = current_lxid();
+	Claims before = setting_claims();
 
-	if (LocalTransactionIdIsValid(lxid) && locked_lxid != lxid && (in_force || tenant))
-	{
-		locked = in_force ? in_force : tenant;
-		locked_lxid = lxid;
-	}
+	tenant_value = static_cast<const TenantValue *>(extra);
+	settings_changed(before);
+	if (tenant_value && tenant_value->via == ContextVia::role_binding)
+		note_binding();
+}
 
-	bool class_changes = (in_force && !voided) != (tenant != nullptr);
-
-	in_force = tenant;
-	voided = false;
-	if (class_changes && role_class_changed)
-		role_class_changed();
-
-	/* A parallel worker takes the leader's value unchecked, and looks for itself when it is first asked. */
-	recheck_pending = InitializingParallelWorker;
+void
+note_binding()
+{
+	bound = true;
+	binding = identify(setting_claims());
 }
 
 /* current_setting() tells no more than current_tenant(), so that hand-written policies close with a suspension too. */
 static const char *
 show_context(void)
 {
-	const Tenant *tenant = effective_tenant();
+	const char *tenant = current_tenant();
 
-	return tenant ? tenant->id : "";
+	return tenant ? tenant : "";
 }
 
 static bool
@@ -328,42 +733,83 @@ tenant_context_init()
 	 * For whoever has policies that read a setting of another name.  It is read once, here, when the server's
 	 * configuration files have been read already.
 	 */
-	DefineCustomStringVariable("tenancy.context_setting",
-							   "Name of the setting that holds the tenant in force.", nullptr,
+	DefineCustomStringVariable("tenancy.context_setting", "Name of the setting that holds the tenant in force.", nullptr,
 							   &context_setting_name, "app.current_tenant_id", PGC_POSTMASTER, 0,
 							   check_setting_name, nullptr, nullptr);
 
 	/*
 	 * Not GUC_NOT_WHILE_SEC_REST: it would also refuse an application's own SECURITY DEFINER function that checks a
-	 * login and then calls set_tenant().  check_context() refuses the half of it that matters.
+	 * login and then calls set_tenant().  check_restricted() refuses the half of it that matters.
 	 */
-	DefineCustomStringVariable(
-		context_setting_name, "The tenant in force.",
-		"Only tenancy.set_tenant(), superusers and roles with SET privilege write it.",
-		&context_value, "", PGC_SUSET, GUC_DISALLOW_IN_FILE | GUC_NOT_IN_SAMPLE, check_context,
-		assign_context, show_context);
+	DefineCustomStringVariable(context_setting_name, "The tenant in force.",
+							   "Only tenancy.set_tenant(), superusers and roles with SET privilege write it.",
+							   &context_value, "", PGC_SUSET, GUC_DISALLOW_IN_FILE | GUC_NOT_IN_SAMPLE,
+							   check_context, assign_context, show_context);
+
+	/* For whoever would rather see an error than an empty result: a forgotten tenant is a bug of the application. */
+	DefineCustomBoolVariable("tenancy.strict", "Makes it an error to read a protected table without a tenant.", nullptr,
+							 &strict, false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+
+	/* For auditors: who went over to which tenant, and by what authority. */
+	DefineCustomBoolVariable("tenancy.log_switches", "Logs each change of a session's tenant context.", nullptr,
+							 &log_switches, false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+
+	context_access_init();
+	token_key_init();
+	context_token_init();
+	context_lifetime_init();
+	stat_tenants_init();
 }
 
-static void
-write_context(const char *value, GucAction action)
+/*
+ * Writing
+ */
+
+void
+write_setting(const char *name, const char *value, GucAction action)
 {
-	set_config_option(context_setting_name, value, PGC_SUSET, PGC_S_SESSION, action, true, 0,
-					  false);
+	set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, action, true, 0, false);
+}
+
+/* Before anything is written: the two settings are written one after the other, and an error would name the first. */
+static void
+require_lock(const Claims &claims)
+{
+	GUC_check_errmsg_string = GUC_check_errdetail_string = GUC_check_errhint_string = nullptr;
+	if (check_lock(claims, false))
+		return;
+	ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION), errmsg_internal("%s", GUC_check_errmsg_string),
+					errdetail_internal("%s", GUC_check_errdetail_string), errhint("%s", GUC_check_errhint_string)));
+}
+
+/* Access comes first and goes last: it says nothing while the tenant is not the one that it is for. */
+void
+write_context(const Claims &claims, bool is_local, ContextVia via)
+{
+	GucAction action = is_local ? GUC_ACTION_LOCAL : GUC_ACTION_SET;
+
+	require_lock(claims);
+	writing_via = via;
+	if (claims.role != ContextRole::none)
+		write_access(claims, action);
+	write_setting(context_setting_name, claims.tenant, action);
+	if (claims.role == ContextRole::none)
+		write_access(claims, action);
+	writing_via = ContextVia::setting;
+	(void) context_in_force();
 }
 
 /*
  * As SET LOCAL does: outside of a transaction block it is gone with the statement, which nobody wants who types it.
  * Within a function it has its use; a function's frame shows as an error context.
  */
-static void
-warn_if_lost()
+void
+warn_if_lost(bool is_local, const char *function, const char *example)
 {
-	if (!IsTransactionBlock() && error_context_stack == nullptr)
-		ereport(WARNING,
-				(errcode(ERRCODE_NO_ACTIVE_SQL_TRANSACTION),
-				 errmsg("set_tenant() without a transaction block ends with its statement"),
-				 errhint("BEGIN first, or set it for the session: SELECT "
-						 "tenancy.set_tenant('tenant-001', false);")));
+	if (is_local && !IsTransactionBlock() && error_context_stack == nullptr)
+		ereport(WARNING, (errcode(ERRCODE_NO_ACTIVE_SQL_TRANSACTION),
+						  errmsg("%s() without a transaction block ends with its statement", function),
+						  errhint("BEGIN first, or set it for the session: SELECT tenancy.%s;", example)));
 }
 
 } // namespace tenancy
@@ -373,8 +819,8 @@ extern "C"
 PG_FUNCTION_INFO_V1(tenancy_set_tenant);
 PG_FUNCTION_INFO_V1(tenancy_clear_tenant);
 PG_FUNCTION_INFO_V1(tenancy_current_tenant);
-PG_FUNCTION_INFO_V1(tenancy_current_access);
-PG_FUNCTION_INFO_V1(tenancy_current_scope);
+PG_FUNCTION_INFO_V1(tenancy_current_tenant_uuid);
+PG_FUNCTION_INFO_V1(tenancy_current_tenant_bigint);
 PG_FUNCTION_INFO_V1(tenancy_is_current_tenant);
 PG_FUNCTION_INFO_V1(tenancy_is_current_tenant_support);
 
@@ -382,31 +828,30 @@ PGDLLEXPORT Datum
 tenancy_set_tenant(PG_FUNCTION_ARGS)
 {
 	if (PG_ARGISNULL(0))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("tenant identifier must not be null"),
-						errhint("To have no tenant: SELECT tenancy.clear_tenant();")));
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("tenant identifier must not be null"),
+				 errhint("To have no tenant: SELECT tenancy.clear_tenant();")));
 
 	char *id = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	bool is_local = PG_ARGISNULL(1) || PG_GETARG_BOOL(1);
 
 	tenancy::check_tenant_id(id);
-	tenancy::write_context(id, is_local ? GUC_ACTION_LOCAL : GUC_ACTION_SET);
-	if (is_local)
-		tenancy::warn_if_lost();
+	tenancy::write_context({tenancy::ContextRole::client, id, ""}, is_local, tenancy::ContextVia::set_tenant);
+	tenancy::warn_if_lost(is_local, "set_tenant", "set_tenant('tenant-001', false)");
 	PG_RETURN_TEXT_P(cstring_to_text(id));
 }
 
 PGDLLEXPORT Datum
 tenancy_clear_tenant(PG_FUNCTION_ARGS)
 {
-	tenancy::write_context("", GUC_ACTION_SET);
+	tenancy::write_context(tenancy::no_claims, false, tenancy::ContextVia::set_tenant);
 	PG_RETURN_VOID();
 }
 
 PGDLLEXPORT Datum
 tenancy_current_tenant(PG_FUNCTION_ARGS)
 {
-	const tenancy::Tenant *tenant = tenancy::effective_tenant();
+	const tenancy::Tenant *tenant = tenancy::required_context().tenant;
 
 	if (!tenant)
 		PG_RETURN_NULL();
@@ -414,38 +859,37 @@ tenancy_current_tenant(PG_FUNCTION_ARGS)
 }
 
 PGDLLEXPORT Datum
-tenancy_current_access(PG_FUNCTION_ARGS)
+tenancy_current_tenant_uuid(PG_FUNCTION_ARGS)
 {
-	static const char *const words[] = {"none", "client", "admin", "superadmin"};
+	const tenancy::Tenant *tenant = tenancy::required_context().tenant;
 
-	PG_RETURN_TEXT_P(cstring_to_text(words[(int) tenancy::current_role_class()]));
+	if (!tenant || !tenant->is_uuid)
+		PG_RETURN_NULL();
+	PG_RETURN_UUID_P(&tenant->uuid);
 }
 
-/* A client's scope is its own tenant. */
 PGDLLEXPORT Datum
-tenancy_current_scope(PG_FUNCTION_ARGS)
+tenancy_current_tenant_bigint(PG_FUNCTION_ARGS)
 {
-	const tenancy::Tenant *tenant = tenancy::effective_tenant();
+	const tenancy::Tenant *tenant = tenancy::required_context().tenant;
 
-	if (!tenant)
+	if (!tenant || !tenant->is_bigint)
 		PG_RETURN_NULL();
-	Datum id = PointerGetDatum(tenant->text);
-	PG_RETURN_ARRAYTYPE_P(construct_array(&id, 1, TEXTOID, -1, false, TYPALIGN_INT));
+	PG_RETURN_INT64(tenant->bigint);
 }
 
 /* What guards the tables of one tenant's own schema. */
 PGDLLEXPORT Datum
 tenancy_is_current_tenant(PG_FUNCTION_ARGS)
 {
-	const tenancy::Tenant *tenant = tenancy::effective_tenant();
+	const tenancy::Tenant *tenant = tenancy::required_context().tenant;
 
 	if (!tenant)
 		PG_RETURN_BOOL(false);
 
 	text *id = PG_GETARG_TEXT_PP(0);
 	size_t length = VARSIZE_ANY_EXHDR(id);
-	PG_RETURN_BOOL(length == VARSIZE(tenant->text) - VARHDRSZ &&
-				   memcmp(VARDATA_ANY(id), tenant->id, length) == 0);
+	PG_RETURN_BOOL(length == VARSIZE(tenant->text) - VARHDRSZ && memcmp(VARDATA_ANY(id), tenant->id, length) == 0);
 }
 
 /*

@@ -9,17 +9,17 @@ CREATE FUNCTION tenancy.current_tenant() RETURNS text
 COMMENT ON FUNCTION tenancy.current_tenant() IS
     'the tenant in force, or NULL; what policies compare with';
 
-CREATE FUNCTION tenancy.current_access() RETURNS text
+CREATE FUNCTION tenancy.current_tenant_uuid() RETURNS uuid
     LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 1
-    AS 'MODULE_PATHNAME', 'tenancy_current_access';
-COMMENT ON FUNCTION tenancy.current_access() IS
-    'how far the context reaches: none, client (one tenant), admin (those of a scope) or superadmin (all)';
+    AS 'MODULE_PATHNAME', 'tenancy_current_tenant_uuid';
+COMMENT ON FUNCTION tenancy.current_tenant_uuid() IS
+    'the tenant in force as a uuid; NULL if its identifier is none';
 
-CREATE FUNCTION tenancy.current_scope() RETURNS text[]
+CREATE FUNCTION tenancy.current_tenant_bigint() RETURNS bigint
     LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 1
-    AS 'MODULE_PATHNAME', 'tenancy_current_scope';
-COMMENT ON FUNCTION tenancy.current_scope() IS
-    'the tenants that the context reaches, or NULL: nobody''s, or a superadmin''s';
+    AS 'MODULE_PATHNAME', 'tenancy_current_tenant_bigint';
+COMMENT ON FUNCTION tenancy.current_tenant_bigint() IS
+    'the tenant in force as a number; NULL if its identifier is none';
 
 CREATE FUNCTION tenancy.is_current_tenant_support(internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

@@ -1,0 +1,218 @@
+/*
+ * context_lifetime.cpp — what ends a context that is set, and what must not outlive it.
+ *
+ *   statements    each looks at the clock if there is a token, and hears of suspensions and revoked keys
+ *   cursors       one that is open when the context ceases to be good gives no more rows
+ *   held cursors  DECLARE … WITH HOLD copies rows that outlive the transaction.  They are closed when the session's
+ *                 context changes; and a transaction that has set its own context may not leave one behind, since whoever
+ *                 has the pooled connection next could read it
+ *   transactions  at the end nothing is settled any more
+ */
+#include "tenant_context.h"
+
+namespace tenancy
+{
+
+static ExecutorStart_hook_type previous_executor_start;
+static ExecutorRun_hook_type previous_executor_run;
+static ExecutorEnd_hook_type previous_executor_end;
+static ProcessUtility_hook_type previous_process_utility;
+
+static List *held_cursors; /* names; some may be closed by now */
+static bool close_pending;
+
+/* A plan takes locks and so hears of invalidations before it runs, but not of every relation every time. */
+static void
+statement_begins()
+{
+	if (likely(!context_is_set()))
+		return;
+	AcceptInvalidationMessages();
+	if (unlikely(settled && token_expired_now()))
+		unsettle();
+}
+
+/*
+ * Held cursors
+ */
+
+static void
+note_held_cursor(const char *name)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+
+	held_cursors = lappend(held_cursors, pstrdup(name));
+	MemoryContextSwitchTo(caller);
+}
+
+void
+close_held_cursors_later()
+{
+	close_pending = held_cursors != NIL;
+}
+
+/* The cursor, or null; a procedure's loop has one as well, which is its own affair. */
+static Portal
+held_cursor(const char *name)
+{
+	Portal portal = GetPortalByName(name);
+
+	if (!PortalIsValid(portal) || !(portal->cursorOptions & CURSOR_OPT_HOLD) || portal->portalPinned ||
+		portal->status == PORTAL_ACTIVE)
+		return nullptr;
+	return portal;
+}
+
+static void
+close_held_cursors()
+{
+	ListCell *cell;
+
+	close_pending = false;
+	foreach (cell, held_cursors)
+	{
+		Portal portal = held_cursor(static_cast<const char *>(lfirst(cell)));
+
+		if (portal)
+			PortalDrop(portal, false);
+	}
+	list_free_deep(held_cursors);
+	held_cursors = NIL;
+}
+
+static void
+refuse_to_leave_cursors()
+{
+	ListCell *cell;
+
+	foreach (cell, held_cursors)
+	{
+		const char *name = static_cast<const char *>(lfirst(cell));
+		Portal portal = held_cursor(name);
+
+		if (portal && portal->creation_time >= GetCurrentTransactionStartTimestamp())
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cursor \"%s\" cannot be held longer than its transaction", name),
+					 errdetail("The transaction has set the tenant, and somebody else may have the connection next."),
+					 errhint("CLOSE it, or set the tenant for the session in a transaction before.")));
+	}
+}
+
+/*
+ * Hooks
+ */
+
+static void
+executor_start(QueryDesc *query, int flags)
+{
+	statement_begins();
+	(previous_executor_start ? previous_executor_start : standard_ExecutorStart)(query, flags);
+}
+
+static void
+executor_run(QueryDesc *query, ScanDirection direction, uint64 count TENANCY_EXECUTE_ONCE_PARAMETER)
+{
+	if (unlikely(query->already_executed))
+	{
+		statement_begins();
+		if (context_was_lost())
+			raise_context_lost();
+	}
+	if (previous_executor_run)
+		previous_executor_run(query, direction, count TENANCY_EXECUTE_ONCE);
+	else
+		standard_ExecutorRun(query, direction, count TENANCY_EXECUTE_ONCE);
+	stat_rows(query->operation, query->estate->es_processed);
+}
+
+static void
+executor_end(QueryDesc *query)
+{
+	(previous_executor_end ? previous_executor_end : standard_ExecutorEnd)(query);
+	if (unlikely(close_pending) && IsTransactionState())
+		close_held_cursors();
+}
+
+static void
+process_utility(PlannedStmt *statement, const char *query, bool read_only_tree, ProcessUtilityContext context,
+				ParamListInfo params, QueryEnvironment *environment, DestReceiver *receiver,
+				QueryCompletion *completion)
+{
+	Node *command = statement->utilityStmt;
+
+	/* The statement may be gone when it has run: a procedure that commits can drop its own plan. */
+	auto *declare = reinterpret_cast<DeclareCursorStmt *>(command);
+	const char *held = IsA(command, DeclareCursorStmt) && (declare->options & CURSOR_OPT_HOLD)
+						   ? pstrdup(declare->portalname)
+						   : nullptr;
+	bool copies = IsA(command, CopyStmt) && reinterpret_cast<CopyStmt *>(command)->is_from;
+
+	if (IsA(command, FetchStmt))
+	{
+		statement_begins();
+		if (context_was_lost())
+			raise_context_lost();
+	}
+	(previous_process_utility ? previous_process_utility : standard_ProcessUtility)(
+		statement, query, read_only_tree, context, params, environment, receiver, completion);
+
+	if (held)
+		note_held_cursor(held);
+	if (copies && completion)
+		stat_rows(CMD_INSERT, completion->nprocessed);
+	if (unlikely(close_pending) && IsTransactionState())
+		close_held_cursors();
+}
+
+static void
+transaction_event(XactEvent event, void *)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			if (unlikely(held_cursors != NIL) && transaction_lock() && context_written_in_transaction())
+				refuse_to_leave_cursors();
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			stat_transaction_ends();
+			writing_via = ContextVia::setting;
+			unsettle();
+			break;
+		case XACT_EVENT_PARALLEL_COMMIT:
+		case XACT_EVENT_PARALLEL_ABORT:
+			unsettle();
+			break;
+		default:
+			break;
+	}
+}
+
+/* What an error has interrupted was settled as nothing. */
+static void
+subtransaction_event(SubXactEvent event, SubTransactionId, SubTransactionId, void *)
+{
+	if (event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	writing_via = ContextVia::setting;
+	unsettle();
+}
+
+void
+context_lifetime_init()
+{
+	previous_executor_start = ExecutorStart_hook;
+	ExecutorStart_hook = executor_start;
+	previous_executor_run = ExecutorRun_hook;
+	ExecutorRun_hook = executor_run;
+	previous_executor_end = ExecutorEnd_hook;
+	ExecutorEnd_hook = executor_end;
+	previous_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = process_utility;
+	RegisterXactCallback(transaction_event, nullptr);
+	RegisterSubXactCallback(subtransaction_event, nullptr);
+}
+
+} // namespace tenancy
