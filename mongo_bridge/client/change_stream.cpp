@@ -111,6 +111,18 @@ ChangeStream::next_batch(int max_await_ms)
 	}
 }
 
+void
+ChangeStream::request_batch()
+{
+	GetMore more;
+
+	if (first_batch_pending_ || state_ != StreamState::open)
+		return;
+	more.batch_size = batch_size_;
+	more.max_await_ms = ahead_await_ms;
+	cursor_.request(more, what);
+}
+
 const bson_t *
 ChangeStream::next_event()
 {

@@ -55,6 +55,15 @@ public:
 	 */
 	void next_batch(int max_await_ms);
 	const bson_t *next_event();
+
+	/*
+	 * Asks for the batch that the next next_batch() receives, so that the server works on it while this one is applied;
+	 * what is in hand stays valid.  The server answers after ahead_await_ms at the latest, with an empty batch if nothing
+	 * has happened.  Before any other command of the same Client that reply is waited for: look things up first.
+	 */
+	void request_batch();
+	static constexpr int ahead_await_ms = 100;
+
 	/* The last token that the server sent; null if it never sent one.  It outlives a stream that has ended otherwise. */
 	const bson_t *token() const noexcept { return has_token_ ? token_.get() : nullptr; }
 	StreamState state() const noexcept { return state_; }

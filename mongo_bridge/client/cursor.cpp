@@ -30,6 +30,8 @@ Cursor::next()
 			return document;
 		}
 		cursor_.get_more(more_, what_);
+		/* Who reads on will read further: the server works on the batch after this one meanwhile. */
+		cursor_.request(more_, what_);
 	}
 }
 

@@ -161,7 +161,7 @@ read_preference(const char *name)
 }
 
 static Uri
-make_uri(const ConnectionOptions &options, int connect_timeout_ms, bool tls)
+make_uri(const ConnectionOptions &options, int connect_timeout_ms, int socket_timeout_ms, bool tls)
 {
 	bson_error_t error = {};
 	std::string hosts = hosts_uri(options.hosts);
@@ -178,10 +178,7 @@ make_uri(const ConnectionOptions &options, int connect_timeout_ms, bool tls)
 	set_credentials(uri.get(), options, tls);
 	mongoc_uri_set_read_prefs_t(uri.get(), read_preference(options.read_preference).get());
 	mongoc_uri_set_option_as_int32(uri.get(), MONGOC_URI_CONNECTTIMEOUTMS, connect_timeout_ms);
-	/* The driver takes 0 for "do not wait at all". */
-	mongoc_uri_set_option_as_int32(uri.get(), MONGOC_URI_SOCKETTIMEOUTMS,
-								   options.socket_timeout_ms > 0 ? options.socket_timeout_ms
-																 : INT32_MAX);
+	mongoc_uri_set_option_as_int32(uri.get(), MONGOC_URI_SOCKETTIMEOUTMS, socket_timeout_ms);
 	/* We look again ourselves, so that looking can be interrupted. */
 	mongoc_uri_set_option_as_bool(uri.get(), MONGOC_URI_SERVERSELECTIONTRYONCE, true);
 	return uri;
@@ -209,8 +206,11 @@ Link::Link(const ConnectionOptions &options, Interrupted interrupted)
 															   : selection_ms} *
 								   1000;
 
+	/* The driver takes 0 for "do not wait at all". */
+	socket_timeout_ms_ = options.socket_timeout_ms > 0 ? options.socket_timeout_ms : INT32_MAX;
+
 	initialize_driver();
-	Uri uri = make_uri(options, wait_.connect_timeout_ms, wait_.use_tls);
+	Uri uri = make_uri(options, wait_.connect_timeout_ms, socket_timeout_ms_, wait_.use_tls);
 	check_readable("tls_ca_file", tls_ca_file_);
 	check_readable("tls_certificate_file", tls_certificate_file_);
 
@@ -262,10 +262,40 @@ Link::fail(const bson_error_t &error, const bson_t *reply, const std::string &wh
 	throw_driver_error(error, reply, what);
 }
 
-/* Nothing is sent on a broken connection, nor when the interrupt has come before; the latter breaks nothing. */
+/* Whoever waits for a reply receives it, before something else is sent. */
 void
-Link::check_usable(const std::string &what)
+Link::settle() noexcept
 {
+	if (requester_ != nullptr && !requester_->absorb())
+		mark_broken();
+	requester_ = nullptr;
+}
+
+void
+Link::make_free(const std::string &what)
+{
+	settle();
+	check(what);
+}
+
+std::string
+Link::host_of(uint32_t server)
+{
+	mongoc_server_description_t *description =
+		mongoc_client_get_server_description(client_, server);
+	std::string host;
+
+	if (description != nullptr)
+		host = mongoc_server_description_host(description)->host_and_port;
+	mongoc_server_description_destroy(description);
+	return host;
+}
+
+void
+Link::check(const std::string &what)
+{
+	if (wait_.interrupted())
+		throw Error(sqlstate::query_canceled, what, "The wait for MongoDB was interrupted.");
 	if (broken_)
 		throw Error(sqlstate::connection_failure, what,
 					"The connection to MongoDB was lost before.");
@@ -280,7 +310,7 @@ Link::select_server(bool for_writes, const std::string &what)
 
 	bson_error_t error = {};
 
-	check_usable(what);
+	make_free(what);
 	for (;;)
 	{
 		bson_error_t newest = {};
@@ -358,7 +388,7 @@ Link::run_on(uint32_t server, mongoc_client_session_t *session, const char *data
 	bson_error_t error = {};
 	Document options;
 
-	check_usable(what);
+	make_free(what);
 	if (!build_options(&options, server, session, &error))
 		fail(error, nullptr, what);
 	bson_destroy(reply);
@@ -375,6 +405,7 @@ Link::run_last(uint32_t server, mongoc_client_session_t *session, const char *da
 	bson_error_t error = {};
 	Document options;
 
+	settle();
 	if (broken_ || wait_.interrupted() || !build_options(&options, server, session, &error))
 		return;
 	wait_.limit(farewell_ms);

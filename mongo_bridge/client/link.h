@@ -22,6 +22,17 @@ struct SessionDeleter
 };
 using Session = std::unique_ptr<mongoc_client_session_t, SessionDeleter>;
 
+/* Somebody who has sent a request past the driver and has not yet received the reply. */
+class Requester
+{
+public:
+	/* Receives it now, because the connection is wanted for something else; false if it is lost. */
+	virtual bool absorb() noexcept = 0;
+
+protected:
+	~Requester() = default;
+};
+
 class Link
 {
 public:
@@ -53,20 +64,44 @@ public:
 	void run_last(uint32_t server, mongoc_client_session_t *session, const char *database,
 				  const bson_t *command) noexcept;
 
+	/* Throws if nothing may be sent: the link is broken, or the interrupt has come, which by itself breaks nothing. */
+	void check(const std::string &what);
+
+	/*
+	 * For requests past the driver (wire.h): where a server is, and the stream to it, which is the driver's own.  A
+	 * requester makes the connection free, sends, claims it, receives, and releases it.
+	 */
+	std::string host_of(uint32_t server);
+	mongoc_stream_t *
+	stream_to(const std::string &host, uint64_t *number) const noexcept
+	{
+		return wait_.stream_to(host.c_str(), number);
+	}
+	int32_t next_request() noexcept { return ++requests_; }
+	int32_t socket_timeout_ms() const noexcept { return socket_timeout_ms_; }
+	void make_free(const std::string &what);
+	void claim(Requester *requester) noexcept { requester_ = requester; }
+	void release() noexcept { requester_ = nullptr; }
+
+	/* Throws the Error of what the driver or wire.h reported, and marks the link broken if it is. */
+	[[noreturn]] void fail(const bson_error_t &error, const bson_t *reply, const std::string &what);
+
 	StreamWait &wait() noexcept { return wait_; }
 	bool broken() const noexcept { return broken_; }
 	void mark_broken() noexcept;
 	mongoc_client_t *driver() noexcept { return client_; }
 
 private:
-	[[noreturn]] void fail(const bson_error_t &error, const bson_t *reply, const std::string &what);
-	void check_usable(const std::string &what);
+	void settle() noexcept;
 
 	StreamWait wait_;
 	std::string tls_ca_file_;
 	std::string tls_certificate_file_;
 	mongoc_client_t *client_ = nullptr;
 	int64_t server_selection_timeout_us_;
+	int32_t socket_timeout_ms_;
+	Requester *requester_ = nullptr;
+	int32_t requests_ = 1 << 30; /* the driver counts from 0 */
 	bool broken_ = false;
 };
 

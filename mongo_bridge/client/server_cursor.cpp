@@ -8,6 +8,9 @@
 namespace bridge
 {
 
+/* How long a destructor waits for a reply that nobody wants any more. */
+static constexpr int farewell_ms = 500;
+
 Batch::Batch(const uint8_t *array, uint32_t length) noexcept
 	: next_(array + 4), end_(array + length - 1)
 {
@@ -51,6 +54,8 @@ ServerCursor::~ServerCursor()
 	Document kill;
 	bson_t ids;
 
+	if (ahead_ == Ahead::requested)
+		abandon_request();
 	if (id_ == 0)
 		return;
 	bson_append_utf8(kill.get(), "killCursors", -1, collection_.c_str(), -1);
@@ -60,13 +65,85 @@ ServerCursor::~ServerCursor()
 	link_->run_last(server_, session_.get(), database_.c_str(), kill.get());
 }
 
+/*
+ * Nobody wants the reply any more, but the connection must be rid of it.  It tells whether there is still a cursor to
+ * kill.
+ */
+void
+ServerCursor::abandon_request() noexcept
+{
+	bson_iter_t reply;
+	bson_iter_t id;
+
+	link_->release();
+	if (link_->broken() || link_->wait().interrupt_pending())
+	{
+		link_->mark_broken();
+		return;
+	}
+	requested_.give_up_ms = farewell_ms + requested_.max_await_ms;
+	if (!absorb())
+		link_->mark_broken();
+	else if (bson_iter_init(&reply, &ahead_reply_) &&
+			 bson_iter_find_descendant(&reply, "cursor.id", &id))
+		id_ = bson_iter_as_int64(&id);
+}
+
 void
 ServerCursor::open(const bson_t *command, const std::string &what)
 {
 	server_ = link_->select_server(false, what);
 	session_ = link_->start_session(what);
 	link_->run_on(server_, session_.get(), database_.c_str(), command, reply_.get(), what);
-	receive(what);
+	read_reply(reply_.get(), what);
+	if (id_ != 0)
+	{
+		host_ = link_->host_of(server_);
+		(void) link_->stream_to(host_, &stream_number_);
+	}
+}
+
+void
+ServerCursor::build_get_more(Document *command, const GetMore &more) const
+{
+	bson_t *c = command->get();
+
+	BSON_APPEND_INT64(c, "getMore", id_);
+	bson_append_utf8(c, "collection", -1, collection_.c_str(), -1);
+	if (more.batch_size > 0)
+		BSON_APPEND_INT32(c, "batchSize", more.batch_size);
+	if (more.max_await_ms > 0)
+		BSON_APPEND_INT32(c, "maxTimeMS", more.max_await_ms);
+}
+
+void
+ServerCursor::request(const GetMore &more, const std::string &what)
+{
+	uint64_t number = 0;
+	bson_error_t error = {};
+	Document command;
+
+	if (ahead_ != Ahead::nothing || id_ == 0)
+		return;
+	link_->make_free(what);
+
+	/* The driver may have lost the connection and made another; on that one it has yet to log in. */
+	mongoc_stream_t *stream = link_->stream_to(host_, &number);
+	if (stream == nullptr || number != stream_number_)
+		return;
+
+	build_get_more(&command, more);
+	BSON_APPEND_DOCUMENT(command.get(), "lsid", mongoc_client_session_get_lsid(session_.get()));
+	bson_append_utf8(command.get(), "$db", -1, database_.c_str(), -1);
+	requested_ = more;
+	request_ = link_->next_request();
+	if (!wire_send(stream, request_, command.get(), link_->socket_timeout_ms(), &error))
+	{
+		id_ = 0;
+		link_->fail(error, nullptr, what);
+	}
+	link_->claim(this);
+	ahead_ = Ahead::requested;
 }
 
 /* A call's own bounds of its waits, taken away when it ends. */
@@ -93,27 +170,74 @@ private:
 };
 } // namespace
 
+bool
+ServerCursor::receive_reply(ReplyBuffer *buffer) noexcept
+{
+	uint64_t number = 0;
+	mongoc_stream_t *stream = link_->stream_to(host_, &number);
+
+	if (stream == nullptr || number != stream_number_)
+	{
+		bson_set_error(&ahead_error_, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET,
+					   "the connection was closed");
+		return false;
+	}
+	return wire_receive(stream, request_, link_->socket_timeout_ms(), buffer, &ahead_reply_,
+						&ahead_error_);
+}
+
+bool
+ServerCursor::absorb() noexcept
+{
+	WaitBounds bounds(link_->wait(), requested_);
+
+	ahead_ = receive_reply(&absorbed_) ? Ahead::received : Ahead::lost;
+	return ahead_ == Ahead::received;
+}
+
+/* The reply to what was requested, wherever it is by now. */
+const bson_t *
+ServerCursor::take_reply(const std::string &what)
+{
+	bool received = ahead_ == Ahead::received;
+
+	if (ahead_ == Ahead::requested)
+	{
+		link_->release();
+		received = receive_reply(&buffer_);
+	}
+	else if (received)
+		std::swap(buffer_, absorbed_);
+	ahead_ = Ahead::nothing;
+	if (!received)
+		link_->fail(ahead_error_, nullptr, what);
+	if (!wire_is_ok(&ahead_reply_, &ahead_error_))
+		link_->fail(ahead_error_, &ahead_reply_, what);
+	return &ahead_reply_;
+}
+
 void
 ServerCursor::get_more(const GetMore &more, const std::string &what)
 {
-	Document command;
-	int64_t id = id_;
-
-	BSON_APPEND_INT64(command.get(), "getMore", id);
-	bson_append_utf8(command.get(), "collection", -1, collection_.c_str(), -1);
-	if (more.batch_size > 0)
-		BSON_APPEND_INT32(command.get(), "batchSize", more.batch_size);
-	if (more.max_await_ms > 0)
-		BSON_APPEND_INT32(command.get(), "maxTimeMS", more.max_await_ms);
-
-	/* A getMore that fails leaves no cursor behind, or a broken connection: nothing to kill in either case. */
-	id_ = 0;
+	link_->check(what);
+	request(more, what);
 	batch_ = Batch();
 	token_ = nullptr;
 
 	WaitBounds bounds(link_->wait(), more);
+	if (ahead_ != Ahead::nothing)
+	{
+		/* A getMore that fails leaves no cursor behind, or a broken connection: nothing to kill in either case. */
+		id_ = 0;
+		read_reply(take_reply(what), what);
+		return;
+	}
+
+	Document command;
+	build_get_more(&command, more);
+	id_ = 0;
 	link_->run_on(server_, session_.get(), database_.c_str(), command.get(), reply_.get(), what);
-	receive(what);
+	read_reply(reply_.get(), what);
 }
 
 static ServerTime
@@ -127,28 +251,26 @@ timestamp_of(const bson_iter_t *field)
 }
 
 void
-ServerCursor::receive(const std::string &what)
+ServerCursor::read_reply(const bson_t *reply, const std::string &what)
 {
-	bson_iter_t reply;
+	bson_iter_t field;
 	bson_iter_t cursor;
 	bool found = false;
 
-	batch_ = Batch();
-	token_ = nullptr;
-	if (bson_iter_init(&reply, reply_.get()))
-		while (bson_iter_next(&reply))
+	if (bson_iter_init(&field, reply))
+		while (bson_iter_next(&field))
 		{
-			const char *key = bson_iter_key(&reply);
+			const char *key = bson_iter_key(&field);
 
-			if (strcmp(key, "cursor") == 0 && BSON_ITER_HOLDS_DOCUMENT(&reply) &&
-				bson_iter_recurse(&reply, &cursor))
+			if (strcmp(key, "cursor") == 0 && BSON_ITER_HOLDS_DOCUMENT(&field) &&
+				bson_iter_recurse(&field, &cursor))
 			{
 				found = true;
 				while (bson_iter_next(&cursor))
 					read_cursor(&cursor);
 			}
 			else if (strcmp(key, "operationTime") == 0)
-				operation_time_ = timestamp_of(&reply);
+				operation_time_ = timestamp_of(&field);
 		}
 	if (!found)
 		throw Error(sqlstate::fdw_error, what, "The command does not return a cursor.",

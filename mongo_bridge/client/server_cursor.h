@@ -1,8 +1,9 @@
 /*
  * server_cursor.h — a cursor on the server: the one mechanism under Cursor and ChangeStream.
  *
- * It sends the opening command and each getMore to one server in one session, keeps one reply, and walks the batch where
- * it lies in that reply.  Its destructor kills what is still open.
+ * It sends the opening command and each getMore to one server in one session, and walks the batch where it lies in the
+ * reply.  A getMore can be requested ahead, so that the server works on it meanwhile.  Its destructor kills what is still
+ * open.
  */
 #ifdef POSTGRES_H
 #error "client/ is pure: include it before the server's headers"
@@ -11,6 +12,7 @@
 #define PG_TENANCY_CLIENT_SERVER_CURSOR_H
 
 #include "link.h"
+#include "wire.h"
 
 namespace bridge
 {
@@ -49,7 +51,7 @@ struct GetMore
 	int64_t give_up_ms = 0;	  /* how long we wait for the reply; 0: as the socket does */
 };
 
-class ServerCursor
+class ServerCursor : private Requester
 {
 public:
 	ServerCursor(std::shared_ptr<Link> link, const char *database);
@@ -60,6 +62,9 @@ public:
 	/* Both leave the reply's batch in batch().  "what" is the message of an error. */
 	void open(const bson_t *command, const std::string &what);
 	void get_more(const GetMore &more, const std::string &what);
+
+	/* Sends the getMore that the next get_more() receives; the present batch stays as it is. */
+	void request(const GetMore &more, const std::string &what);
 
 	/* True while the server keeps the cursor. */
 	bool is_open() const noexcept { return id_ != 0; }
@@ -72,14 +77,41 @@ public:
 	ServerTime at_cluster_time() const noexcept { return at_cluster_time_; }
 
 private:
-	void receive(const std::string &what);
+	/* A request past the driver: not made, on its way, its reply received by absorb(), or lost. */
+	enum class Ahead
+	{
+		nothing,
+		requested,
+		received,
+		lost
+	};
+
+	bool absorb() noexcept override;
+	void abandon_request() noexcept;
+	bool receive_reply(ReplyBuffer *buffer) noexcept;
+	void build_get_more(Document *command, const GetMore &more) const;
+	const bson_t *take_reply(const std::string &what);
+	void read_reply(const bson_t *reply, const std::string &what);
 	void read_cursor(bson_iter_t *field);
 
 	std::shared_ptr<Link> link_;
 	std::string database_;
 	std::string collection_;
 	Session session_; /* ends before the link does */
-	Document reply_;
+
+	/* The connection that the cursor was opened on: only over this one are requests made past the driver. */
+	std::string host_;
+	uint64_t stream_number_ = 0;
+
+	Document reply_;	  /* by the driver */
+	ReplyBuffer buffer_;  /* past it: the reply in use */
+	ReplyBuffer absorbed_; /* and one that came before it was asked for */
+	Ahead ahead_ = Ahead::nothing;
+	GetMore requested_;
+	int32_t request_ = 0;
+	bson_t ahead_reply_;
+	bson_error_t ahead_error_ = {};
+
 	Batch batch_;
 	const uint8_t *token_ = nullptr;
 	uint32_t token_length_ = 0;

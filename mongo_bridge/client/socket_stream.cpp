@@ -114,7 +114,43 @@ struct SocketStream
 	StreamWait *wait;
 	int fd;
 	int error; /* errno of the last failure */
+
+	/* In the wait's list, as long as it is open. */
+	SocketStream *newer;
+	SocketStream *older;
+	mongoc_stream_t *top; /* the stream that the driver uses: this one, or TLS over it */
+	uint64_t number;
+	char host[BSON_HOST_NAME_MAX + 7];
+
+	void
+	enlist() noexcept
+	{
+		number = ++wait->streams_made_;
+		older = wait->streams_;
+		if (older != nullptr)
+			older->newer = this;
+		wait->streams_ = this;
+	}
+	void
+	strike_off() noexcept
+	{
+		(newer != nullptr ? newer->older : wait->streams_) = older;
+		if (older != nullptr)
+			older->newer = newer;
+	}
 };
+
+mongoc_stream_t *
+StreamWait::stream_to(const char *host, uint64_t *number) const noexcept
+{
+	for (const SocketStream *s = streams_; s != nullptr; s = s->older)
+		if (strcmp(s->host, host) == 0)
+		{
+			*number = s->number;
+			return s->top;
+		}
+	return nullptr;
+}
 
 static SocketStream *
 socket_of(mongoc_stream_t *stream) noexcept
@@ -146,6 +182,7 @@ static void
 stream_destroy(mongoc_stream_t *stream) noexcept
 {
 	stream_close(stream);
+	socket_of(stream)->strike_off();
 	bson_free(stream);
 }
 
@@ -364,7 +401,7 @@ stream_poll(mongoc_stream_poll_t *streams, size_t count, int32_t timeout_ms) noe
 }
 
 mongoc_stream_t *
-new_socket_stream(int fd, StreamWait *wait) noexcept
+new_socket_stream(int fd, StreamWait *wait, const char *host) noexcept
 {
 	auto *stream = static_cast<SocketStream *>(bson_malloc0(sizeof(SocketStream)));
 
@@ -382,6 +419,9 @@ new_socket_stream(int fd, StreamWait *wait) noexcept
 	stream->table.should_retry = stream_should_retry;
 	stream->wait = wait;
 	stream->fd = fd;
+	stream->top = &stream->table;
+	bson_strncpy(stream->host, host, sizeof(stream->host));
+	stream->enlist();
 	return &stream->table;
 }
 
@@ -517,6 +557,7 @@ start_tls(mongoc_stream_t *plain, const mongoc_host_list_t *host, StreamWait *wa
 		mongoc_stream_destroy(tls);
 		return nullptr;
 	}
+	socket_of(plain)->top = tls;
 	return tls;
 }
 
@@ -543,7 +584,7 @@ open_socket_stream(const mongoc_uri_t *, const mongoc_host_list_t *host, void *u
 	if (fd < 0)
 		return nullptr;
 
-	mongoc_stream_t *stream = new_socket_stream(fd, wait);
+	mongoc_stream_t *stream = new_socket_stream(fd, wait, host->host_and_port);
 	return wait->use_tls ? start_tls(stream, host, wait, error) : stream;
 }
 

@@ -24,7 +24,9 @@ namespace bridge
 /* True if the process should stop waiting.  It is called in a wait: it may read flags and nothing else. */
 using Interrupted = bool (*)() noexcept;
 
-/* How the streams of one driver client wait. */
+struct SocketStream;
+
+/* How the streams of one driver client wait, and which there are. */
 class StreamWait
 {
 public:
@@ -58,11 +60,20 @@ public:
 	/* What the server itself waits before it answers is added to the driver's own timeouts. */
 	void allow(int32_t ms) noexcept { allowance_ms_ = ms; }
 
+	/*
+	 * The newest open stream to a host ("name:port"), or null; its number tells it from the ones before and after it.
+	 */
+	mongoc_stream_t *stream_to(const char *host, uint64_t *number) const noexcept;
+
 	int connect_timeout_ms = 10000;
 	bool use_tls = false;
 	mongoc_ssl_opt_t tls = {};
 
 private:
+	friend struct SocketStream;
+
+	SocketStream *streams_ = nullptr; /* the open ones, the newest first */
+	uint64_t streams_made_ = 0;
 	Interrupted interrupted_;
 	bool interrupted_seen_ = false;
 	bool refused_ = false;
@@ -80,7 +91,7 @@ mongoc_stream_t *open_socket_stream(const mongoc_uri_t *uri, const mongoc_host_l
 									void *user_data, bson_error_t *error) noexcept;
 
 /* A stream over a connected, non-blocking socket, which it closes in the end. */
-mongoc_stream_t *new_socket_stream(int fd, StreamWait *wait) noexcept;
+mongoc_stream_t *new_socket_stream(int fd, StreamWait *wait, const char *host = "") noexcept;
 
 } // namespace bridge
 

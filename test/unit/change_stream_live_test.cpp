@@ -91,6 +91,33 @@ TEST_F(ReplicaSetTest, ChangeStreamWaitsForAnEvent)
 	EXPECT_LT(again.ms(), 200);
 }
 
+TEST_F(ReplicaSetTest, ChangeStreamAskedAhead)
+{
+	Document pipeline = only_test_database();
+	ChangeStream stream(*client_, pipeline.get(), nullptr, StreamStart{}, 10);
+	auto writer = connect();
+	int next = 0;
+
+	for (int i = 0; i < 500; i++)
+		run(*writer, "test",
+			R"({"insert": "c", "documents": [{"_id": )" + std::to_string(i) + "}]}");
+	test::Stopwatch watch;
+	while (next < 500 && watch.ms() < 20000)
+	{
+		stream.next_batch(1000);
+		if (next % 3 != 0)
+			stream.request_batch();
+		while (const bson_t *event = stream.next_event())
+			ASSERT_EQ(number_at(event, "documentKey._id"), next++);
+		if (next % 100 < 10)
+		{
+			Document reply = run(*client_, "test", R"({"count": "c"})", true);
+			EXPECT_EQ(number_at(reply.get(), "n"), 500);
+		}
+	}
+	EXPECT_EQ(next, 500);
+}
+
 /* A token whose collection never was. */
 TEST_F(ReplicaSetTest, ChangeStreamFromAnUnknownToken)
 {

@@ -194,6 +194,44 @@ TEST_F(ReplicaSetTest, SeveralCursorsAtATime)
 	EXPECT_EQ(two->next(), nullptr);
 }
 
+/* Batches that are asked for ahead, of several cursors and sizes, with commands in between. */
+TEST_F(ReplicaSetTest, BatchesAskedForAhead)
+{
+	std::string text(20000, 'x');
+	std::string command = R"({"insert": "c", "documents": [)";
+	for (int i = 0; i < 600; i++)
+		command += (i > 0 ? ", " : "") +
+				   (R"({"_id": )" + std::to_string(i) + R"(, "x": ")" + text + R"("})");
+	run(*client_, "test", command + "]}");
+	int64_t before = open_cursors();
+
+	auto one = find_numbers(10);
+	auto two = find_numbers(20);
+	one->set_batch_size(70);
+	two->set_batch_size(3);
+	for (int i = 0; i < 600; i++)
+	{
+		const bson_t *document = one->next();
+		ASSERT_EQ(value_of(two->next()), i);
+		ASSERT_EQ(value_of(document), i);
+		if (i % 100 == 0)
+		{
+			Document reply = run(*client_, "test", R"({"count": "c"})", true);
+			EXPECT_EQ(number_at(reply.get(), "n"), 600);
+		}
+		if (i % 150 == 0)
+		{
+			auto three = find_numbers(5);
+			for (int n = 0; n < 25; n++)
+				ASSERT_EQ(value_of(three->next()), n);
+		}
+	}
+	EXPECT_EQ(one->next(), nullptr);
+	EXPECT_EQ(two->next(), nullptr);
+	EXPECT_EQ(open_cursors(), before);
+	EXPECT_FALSE(client_->broken());
+}
+
 TEST_F(ReplicaSetTest, SnapshotTellsItsTime)
 {
 	insert_numbers(20);

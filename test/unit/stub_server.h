@@ -33,6 +33,7 @@ public:
 		Bytes bytes;
 		bool hang_up = false;
 		int pause_us = 0; /* between any two bytes */
+		bool answers_the_request = true;
 	};
 	using Handler = std::function<Answer(const std::string &name)>;
 
@@ -157,6 +158,7 @@ private:
 		bson_t command;
 		if (!bson_init_static(&command, &body[at], body.size() - at) && !shorten(&command, body, at))
 			return false;
+		request_ = header[1];
 		return header[3] == 2004 ? greet(fd) : answer(fd, &command);
 	}
 
@@ -211,8 +213,10 @@ private:
 	}
 
 	bool
-	send(int fd, const Answer &answer)
+	send(int fd, Answer answer)
 	{
+		if (answer.bytes.size() >= 16 && answer.answers_the_request)
+			memcpy(&answer.bytes[8], &request_, sizeof(request_));
 		size_t step = answer.pause_us > 0 ? 1 : answer.bytes.size();
 
 		for (size_t at = 0; at < answer.bytes.size() && !stop_; at += step)
@@ -226,6 +230,7 @@ private:
 	}
 
 	Handler handler_;
+	int32_t request_ = 0;
 	int listener_;
 	std::string host_;
 	std::atomic<bool> stop_{false};
