@@ -28,6 +28,21 @@ hold_by_name(const char *name)
 		launcher_hold_database(database);
 }
 
+/* The server's own have_createdb_privilege() is not to be had in every minor release. */
+bool
+may_create_databases()
+{
+	HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	bool may = superuser();
+
+	if (HeapTupleIsValid(tuple))
+	{
+		may |= reinterpret_cast<Form_pg_authid>(GETSTRUCT(tuple))->rolcreatedb;
+		ReleaseSysCache(tuple);
+	}
+	return may;
+}
+
 /* A template may be copied by its owner, or by whoever may create databases if it is marked as one. */
 void
 hold_template(const char *name)
@@ -40,7 +55,7 @@ hold_template(const char *name)
 		return;
 	marked = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple))->datistemplate;
 	ReleaseSysCache(tuple);
-	if (have_createdb_privilege() &&
+	if (may_create_databases() &&
 		(marked || tenancy_object_ownercheck(DatabaseRelationId, database, GetUserId())))
 		launcher_hold_database(database);
 }
