@@ -537,6 +537,8 @@ PG_FUNCTION_INFO_V1(tenancy_protect);
 PG_FUNCTION_INFO_V1(tenancy_protect_ddl);
 PG_FUNCTION_INFO_V1(tenancy_unprotect);
 PG_FUNCTION_INFO_V1(tenancy_unprotect_ddl);
+PG_FUNCTION_INFO_V1(tenancy_protection);
+PG_FUNCTION_INFO_V1(tenancy_key_columns);
 
 PGDLLEXPORT Datum
 tenancy_protect(PG_FUNCTION_ARGS)
@@ -568,5 +570,47 @@ tenancy_unprotect_ddl(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_TEXT_P(cstring_to_text(
 		tenancy::unprotection_sql(tenancy::table_argument(fcinfo), AccessShareLock)));
+}
+
+PGDLLEXPORT Datum
+tenancy_protection(PG_FUNCTION_ARGS)
+{
+	const char *column, *tenant;
+	TupleDesc descriptor;
+
+	if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	(void) tenancy::protection_of(PG_GETARG_OID(0), &column, &tenant);
+
+	NameData name = {};
+	bool nulls[] = {!column, !tenant};
+	Datum values[] = {NameGetDatum(&name), tenant ? CStringGetTextDatum(tenant) : (Datum) 0};
+
+	if (column)
+		namestrcpy(&name, column);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls)));
+}
+
+PGDLLEXPORT Datum
+tenancy_key_columns(PG_FUNCTION_ARGS)
+{
+	Oid relation = PG_GETARG_OID(0);
+	const char *prefix = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	StringInfoData columns;
+	Datum *key;
+	int count;
+
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), INT2OID, sizeof(int16), true, TYPALIGN_SHORT, &key,
+					  nullptr, &count);
+	initStringInfo(&columns);
+	for (int i = 0; i < count; i++)
+	{
+		const char *column = get_attname(relation, DatumGetInt16(key[i]), true);
+
+		if (column)
+			appendStringInfo(&columns, "%s%s%s", columns.len > 0 ? ", " : "", prefix,
+							 quote_identifier(column));
+	}
+	PG_RETURN_TEXT_P(cstring_to_text(columns.data));
 }
 }

@@ -48,7 +48,7 @@ SELECT attrelid::regclass AS relation, attname FROM member m JOIN pg_attribute a
 
 -- habits: a pinned path for whoever runs with another's rights, and a comment on everything
 SELECT p.oid::regprocedure AS unpinned FROM member m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid
- WHERE p.prosecdef AND p.proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'];
+ WHERE p.prosecdef AND NOT coalesce(p.proconfig @> ARRAY['search_path=pg_catalog, pg_temp'], false);
 SELECT pg_describe_object(m.classid, m.objid, 0) AS without_comment FROM member m
  WHERE m.classid IN ('pg_proc'::regclass, 'pg_class'::regclass) AND obj_description(m.objid, m.classid::regclass::name) IS NULL
    AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.objid AND c.relkind IN ('i', 'S', 'c'));
