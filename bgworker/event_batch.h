@@ -93,6 +93,9 @@ bool look_up_distrusts(ClusterTime time);
 /* Fetches the documents of all changes that need it, as they are at "time". */
 void look_up_resolve(Stream *stream, EventBatch *batch, Client *client, ClusterTime time);
 
+/* The server's present. */
+ClusterTime cluster_time_now(Client *client);
+
 /* After a start, an upheaval or when time has passed: what is remembered of documents shown. */
 void look_up_forget(ClusterTime horizon);
 void look_up_passed(ClusterTime time);

@@ -64,28 +64,6 @@ enum class Outcome
 	failed
 };
 
-/* The server's present, as a cluster time. */
-ClusterTime
-present(Client *client)
-{
-	return guarded([&]() -> ClusterTime {
-		Document ping;
-		bson_iter_t time;
-		uint32_t seconds;
-		uint32_t increment;
-
-		BSON_APPEND_INT32(ping.get(), "ping", 1);
-		Document reply = client->command("admin", ping.get());
-		if (!bson_iter_init_find(&time, reply.get(), "operationTime") ||
-			!BSON_ITER_HOLDS_TIMESTAMP(&time))
-			throw Error("55000", "the MongoDB server is not a member of a replica set",
-						"Change streams, and with them mirrors, need a replica set.",
-						"mongosh: rs.initiate()");
-		bson_iter_timestamp(&time, &seconds, &increment);
-		return cluster_time(seconds, increment);
-	});
-}
-
 void
 build_command(Copy *copy)
 {
@@ -182,9 +160,14 @@ take_document(Copy *copy, const bson_t *document)
 		keep_for_portion(copy, document);
 	else if (copy->load)
 		target_load(applier_target(copy->applier, copy->table), document, copy->cut);
-	else if (ItemPointer where = target_upsert(applier_target(copy->applier, copy->table),
-											   document, copy->cut))
-		tid_set_add(copy->seen, where);
+	else
+	{
+		Target *target = applier_target(copy->applier, copy->table);
+		ItemPointer where = target_upsert(target, document, copy->cut);
+
+		if (where && copy->seen)
+			tid_set_add(copy->seen, where);
+	}
 	if (++copy->rows % portion_rows == 0)
 		pgstat_progress_update_param(PROGRESS_COPY_TUPLES_PROCESSED, copy->rows);
 }
@@ -203,7 +186,7 @@ begin_progress(Copy *copy)
 bool
 begin(Copy *copy)
 {
-	copy->cut = present(copy->client);
+	copy->cut = cluster_time_now(copy->client);
 	copy->holder = own<CursorHolder>(copy->context);
 	build_command(copy);
 
@@ -270,7 +253,7 @@ run_copy(Copy *copy)
 	finish_rows(copy);
 	if (!copy->method.in_the_past)
 	{
-		end = present(copy->client);
+		end = cluster_time_now(copy->client);
 		stream_raise_horizon(copy->stream, end);
 	}
 	if (!table_note_copied(copy->stream, copy->table, copy->cut, copy->rows))

@@ -7,7 +7,7 @@
  * that key up to this time are passed over: what they say has been shown already.
  *
  * The look-up reads at one cluster time exactly, that of the server's last reply, which is at or after every event of the
- * batch.  A document that is not there has been deleted; that event follows, and the row stays as it is until then.
+ * batch.  (Where the server cannot, because the collection is younger than that, it reads the present.)  A document that is not there has been deleted; that event follows, and the row stays as it is until then.
  *
  * Memory ends in two ways.  When the stream has passed the last look-up, all is forgotten: then no event can be older.
  * When there are too many keys, or the worker was restarted, or a collection was dropped and its keys may come again, the
@@ -115,6 +115,28 @@ look_up_passed(ClusterTime time)
 {
 	if (shown && time > latest)
 		forget_keys();
+}
+
+/* The server's present, as a cluster time. */
+ClusterTime
+cluster_time_now(Client *client)
+{
+	return guarded([&]() -> ClusterTime {
+		Document ping;
+		bson_iter_t time;
+		uint32_t seconds;
+		uint32_t increment;
+
+		BSON_APPEND_INT32(ping.get(), "ping", 1);
+		Document reply = client->command("admin", ping.get());
+		if (!bson_iter_init_find(&time, reply.get(), "operationTime") ||
+			!BSON_ITER_HOLDS_TIMESTAMP(&time))
+			throw Error("55000", "the MongoDB server is not a member of a replica set",
+						"Change streams, and with them mirrors, need a replica set.",
+						"mongosh: rs.initiate()");
+		bson_iter_timestamp(&time, &seconds, &increment);
+		return cluster_time(seconds, increment);
+	});
 }
 
 namespace
@@ -262,6 +284,12 @@ look_up_resolve(Stream *stream, EventBatch *batch, Client *client, ClusterTime t
 			exactly = false;
 		else
 			i += n;
+	}
+	/* What was read is newer than "time", nobody knows by how much: up to now no event's document is to be trusted. */
+	if (!exactly)
+	{
+		stream->horizon = Max(stream->horizon, cluster_time_now(client));
+		look_up_forget(stream->horizon);
 	}
 	for (int i = 0; i < count; i++)
 		if (wanted[i]->kind == ChangeKind::look_up)

@@ -1,0 +1,286 @@
+# For one minute somebody writes at random while the apply worker, the postmaster and mongod are killed with -9 in turn.
+# Then both sides are compared, document by document: nothing is lost, doubled or stale, and no row ever went back to an
+# older state.  After that the oplog is lost, and once a copy fails half-way.
+#
+#     FAULT_SEED=n repeats a run's choices, FAULT_SECONDS=n sets how long it writes
+
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib "$FindBin::RealBin/../support";
+
+use Digest::MD5 qw(md5_hex);
+use JSON::PP ();
+use Mongo::Server;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+my $seed    = $ENV{FAULT_SEED}    // int(rand(1_000_000));
+my $seconds = $ENV{FAULT_SECONDS} // 60;
+srand $seed;
+note "FAULT_SEED=$seed";
+
+my $json  = JSON::PP->new->canonical->allow_nonref;
+my $mongo = Mongo::Server->new('main')->start;
+my $node  = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', qq(
+shared_preload_libraries = 'tenancy'
+tenancy_mongo.mirror_retry_interval = 100
+tenancy_mongo.mirror_batch_size = 200
+restart_after_crash = on
+max_wal_size = 1GB));
+$node->start;
+
+# One collection keeps post-images, of the other updates are looked up.
+$mongo->command('shop', '{"create": "imaged", "changeStreamPreAndPostImages": {"enabled": true}}');
+my @collections = ('imaged', 'plain');
+$node->safe_psql('postgres', qq(
+	CREATE EXTENSION tenancy_mongo CASCADE;
+	CREATE SERVER platform FOREIGN DATA WRAPPER tenancy_mongo OPTIONS (hosts '@{[ $mongo->host ]}', replica_set 'rs0');
+	CREATE TABLE went_back (_id text, old_rev bigint, new_rev bigint);
+	GRANT INSERT ON went_back TO tenancy_mirror;
+	CREATE FUNCTION note_went_back() RETURNS trigger LANGUAGE plpgsql AS
+		'BEGIN INSERT INTO public.went_back VALUES (NEW._id, OLD.rev, NEW.rev); RETURN NULL; END';));
+for my $collection (@collections)
+{
+	my $columns = 'rev bigint, name text, n int, deep text';
+	$node->safe_psql('postgres', qq(
+		CREATE FOREIGN TABLE ${collection}_in_mongo (_id text, @{[ $columns =~ s/deep text/deep text OPTIONS (path 'a.b')/r ]},
+			document jsonb OPTIONS (document 'true')) SERVER platform OPTIONS (database 'shop', collection '$collection');
+		CREATE TABLE $collection (_id text PRIMARY KEY, @{[ $columns =~ s/name text/name text NOT NULL/r ]}, document jsonb);
+		CREATE TRIGGER went_back AFTER UPDATE ON $collection FOR EACH ROW WHEN (NEW.rev < OLD.rev) EXECUTE FUNCTION note_went_back();));
+}
+
+#
+# Writing
+#
+
+my $rev  = 0;
+my %done = (insert => 0, update => 0, replace => 0, delete => 0, drop => 0);
+my @ids  = ((map { qq("key-$_") } 1 .. 150), map { sprintf '{"$oid": "%024x"}', $_ } 1 .. 150);
+
+sub fields
+{
+	my $name = rand() < 0.03 ? 'null' : '"' . join('', map { chr(97 + rand 26) } 1 .. 5) . "\xc3\xa4\"";
+	my $n    = rand() < 0.02 ? '"none"' : int(rand 1000);
+	return sprintf('"rev": %d, "name": %s, "n": %s, "a": {"b": "deep %d", "list": [1, "two", {"c": %d}]}, "pad": "%s"',
+		++$rev, $name, $n, rand 100, rand 100, 'x' x rand 300);
+}
+
+# One command of up to ten writes; the keys are few, so that a batch of the mirror holds several changes of one.
+sub write_something
+{
+	my $collection = $collections[ rand @collections ];
+	my $kind       = rand();
+	my @some       = map { $ids[ rand @ids ] } 1 .. 1 + rand 10;
+	my $concern    = rand() < 0.1 ? '"majority"' : 1;
+
+	my ($done, $command) =
+	    $kind < 0.35 ? ('insert', qq("insert": "$collection", "documents": [) . join(', ', map { qq({"_id": $_, @{[ fields() ]}}) } @some) . ']')
+	  : $kind < 0.70 ? ('update', qq("update": "$collection", "updates": [)
+		  . join(', ', map { qq({"q": {"_id": $_}, "u": {"\$set": {@{[ fields() ]}}}}) } @some) . ']')
+	  : $kind < 0.80 ? ('replace', qq("update": "$collection", "updates": [)
+		  . join(', ', map { qq({"q": {"_id": $_}, "u": {"_id": $_, @{[ fields() ]}}, "upsert": true}) } @some) . ']')
+	  : $kind < 0.999 ? ('delete', qq("delete": "$collection", "deletes": [) . join(', ', map { qq({"q": {"_id": $_}, "limit": 1}) } @some) . ']')
+	  : ('drop', qq("drop": "$collection"));
+	$command .= ', "ordered": false' unless $done eq 'drop';
+	my $reply = $json->decode($mongo->command_text('shop', qq({$command, "writeConcern": {"w": $concern}})));
+	$done{$done} += $reply->{n} // ($reply->{ok} ? 1 : 0);
+	return;
+}
+
+#
+# Killing
+#
+
+my %killed = (worker => 0, postmaster => 0, mongod => 0);
+
+sub kill_worker
+{
+	my ($status, $pid) = $node->psql('postgres', "SELECT min(pid) FROM pg_stat_activity WHERE backend_type = 'tenancy mirror apply worker'");
+	return if $status != 0 || !$pid;
+	$killed{worker} += kill 'KILL', $pid;
+	return;
+}
+
+sub kill_postmaster
+{
+	$node->kill9;
+	# Until its processes have noticed, a new one refuses to start.
+	my $deadline = time + 60;
+	until ($node->start(fail_ok => 1))
+	{
+		die 'the server does not start' if time > $deadline;
+		usleep(100_000);
+		$node->stop('fast', fail_ok => 1);
+	}
+	$killed{postmaster}++;
+	return;
+}
+
+sub kill_mongod
+{
+	$mongo->kill9;
+	$mongo->start;
+	$killed{mongod}++;
+	return;
+}
+
+#
+# Comparing
+#
+
+# The mirror has come past everything that was written before the call.
+my $marks = 0;
+sub wait_until_level
+{
+	my ($what) = @_;
+	my $mark = 'mark-' . ++$marks;
+	for my $collection (@collections)
+	{
+		$mongo->insert('shop', $collection, qq({"_id": "$mark", "rev": @{[ ++$rev ]}, "name": "mark"}));
+		ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM $collection WHERE _id = '$mark'"), "$what: $collection is level");
+	}
+	return;
+}
+
+sub fits
+{
+	my ($document) = @_;
+	return defined $document->{name} && (!defined $document->{n} || $document->{n} =~ /^\d+$/);
+}
+
+sub key
+{
+	my ($document) = @_;
+	return ref $document->{_id} ? $document->{_id}{'$oid'} : $document->{_id};
+}
+
+# Strings stay bytes throughout.  The _id is compared as the key; how jsonb shows an ObjectId is another matter.
+sub digest
+{
+	my ($document) = @_;
+	my %rest = %$document;
+	delete $rest{_id};
+	return md5_hex($json->encode(\%rest));
+}
+
+sub compare
+{
+	my ($collection, $what) = @_;
+	my (%expected, %misfits, %found);
+	for my $document ($mongo->find_all('shop', $collection))
+	{
+		if (fits($document)) { $expected{ key($document) } = join '|', digest($document), $document->{rev}, $document->{name}, $document->{a}{b} // ''; }
+		else                 { $misfits{ key($document) }  = digest($document); }
+	}
+	my $rows = $node->safe_psql('postgres', "SELECT _id, rev, name, deep, document FROM $collection", extra_params => [ '-F', "\t" ]);
+	for my $row (split /\n/, $rows)
+	{
+		my ($id, $rev, $name, $deep, $document) = split /\t/, $row, 5;
+		$found{$id} = join '|', digest($json->decode($document)), $rev, $name, $deep;
+	}
+	my @lost  = grep { !exists $found{$_} } sort keys %expected;
+	my @extra = grep { !exists $expected{$_} } sort keys %found;
+	my @stale = grep { exists $found{$_} && $found{$_} ne $expected{$_} } sort keys %expected;
+	is("@lost",  '', "$what: nothing of $collection is lost");
+	is("@extra", '', "$what: nothing is there that is not in MongoDB");
+	is("@stale", '', "$what: nothing is stale") or diag map { "$_: $found{$_} instead of $expected{$_}\n" } @stale;
+
+	my $asides = $node->safe_psql('postgres', "SELECT document FROM tenancy_mongo.misfits WHERE local_table = '$collection'::regclass");
+	my %asides;
+	for my $text (split /\n/, $asides)
+	{
+		my $document = $json->decode($text);
+		fail("$what: a misfit twice") if $asides{ key($document) };
+		$asides{ key($document) } = digest($document);
+	}
+	return is_deeply(\%asides, \%misfits, "$what: the misfits are those documents that do not fit")
+	  && note sprintf '%s: %d rows, %d misfits', $collection, scalar keys %found, scalar keys %asides;
+}
+
+#
+# The minute
+#
+
+write_something() for 1 .. 100;
+$node->safe_psql('postgres', "SELECT tenancy_mongo.mirror('${_}_in_mongo', '$_')") for @collections;
+my $end   = time + $seconds;
+my $next  = time + 1;
+my @kills = (\&kill_worker, \&kill_postmaster, \&kill_mongod);
+for (my $turn = 0; time < $end;)
+{
+	write_something();
+	next if time < $next;
+	$kills[ $turn++ % @kills ]->();
+	$next = time + 0.3 + rand 2.5;
+}
+note join ', ', (map { "$done{$_} $_" } sort keys %done), map { "$_ killed $killed{$_} times" } sort keys %killed;
+cmp_ok($killed{$_}, '>', $seconds / 30, "the $_ was killed") for sort keys %killed;
+
+wait_until_level('after the minute');
+compare($_, 'after the minute') for @collections;
+is($node->safe_psql('postgres', 'SELECT * FROM went_back'), '', 'no row ever went back to an older state');
+
+#
+# A copy that is killed half-way
+#
+
+$node->safe_psql('postgres', q(
+	SELECT tenancy_mongo.unmirror('plain'); TRUNCATE plain;
+	CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END';
+	CREATE TRIGGER slow BEFORE INSERT ON plain FOR EACH ROW WHEN (NEW._id = 'key-77') EXECUTE FUNCTION slow()));
+$mongo->command('shop', '{"update": "plain", "updates": [{"q": {"_id": "key-77"}, "u": {"name": "slow", "rev": 1}, "upsert": true}]}');
+my $session = $node->background_psql('postgres');
+$session->query_safe('SELECT pg_advisory_lock(1)');
+$node->safe_psql('postgres', "SELECT tenancy_mongo.mirror('plain_in_mongo', 'plain')");
+ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"), 'a copy is under way');
+write_something() for 1 .. 50;
+kill_postmaster();
+write_something() for 1 .. 50;
+wait_until_level('after a copy that was killed');
+compare($_, 'after a copy that was killed') for @collections;
+
+#
+# The oplog is lost: all is copied again, in place
+#
+
+my $short = Mongo::Server->new('short', extra => [ '--oplogSize', '4', '--syncdelay', '1' ])->start;
+$node->safe_psql('postgres', qq(
+	DROP TRIGGER slow ON plain;
+	SELECT tenancy_mongo.unmirror('plain'), tenancy_mongo.unmirror('imaged');
+	TRUNCATE plain, imaged, went_back;
+	ALTER SERVER platform OPTIONS (SET hosts '@{[ $short->host ]}');));
+$mongo->stop;
+$mongo = $short;
+write_something() for 1 .. 200;
+$node->safe_psql('postgres', "SELECT tenancy_mongo.mirror('${_}_in_mongo', '$_')") for @collections;
+wait_until_level('with a short oplog');
+my $quiet = q("_id": "quiet", "name": "quiet", "rev": 1);
+$mongo->insert('shop', 'plain', "{$quiet}");
+wait_until_level('before the oplog is lost');
+my $untouched = $node->safe_psql('postgres', "SELECT xmin FROM plain WHERE _id = 'quiet'");
+$node->stop;
+write_something() for 1 .. 100;
+my $filler = '{"x": "' . 'y' x 200_000 . '"}';
+for my $round (1 .. 20)
+{
+	$mongo->insert('filler', 'filler', ($filler) x 10);
+	$mongo->command('admin', '{"fsync": 1}');
+}
+$node->start;
+wait_until_level('after the oplog was lost');
+compare($_, 'after the oplog was lost') for @collections;
+is($node->safe_psql('postgres', 'SELECT max(resyncs) FROM tenancy_mongo.stat_mirror'), '1', 'all was copied again, once');
+is($node->safe_psql('postgres', "SELECT xmin FROM plain WHERE _id = 'quiet'"), $untouched, 'a row that was right was not touched');
+is($node->safe_psql('postgres', 'SELECT * FROM went_back'), '', 'and no row went back');
+
+# Killed on purpose by signal 9, and by nothing else.
+my $log = slurp_file($node->logfile);
+unlike($log, qr/terminated by signal (?!9:)|PANIC|TRAP/, 'no worker crashed by itself');
+
+done_testing();
