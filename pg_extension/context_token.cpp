@@ -227,7 +227,8 @@ static const char *const forged_detail =
 void
 raise_token_problem(TokenProblem problem, TenantState state)
 {
-	stat_denied(problem == TokenProblem::forged || problem == TokenProblem::unknown_key ? "" : token->claims.tenant);
+	stat_denied(!token || problem == TokenProblem::forged || problem == TokenProblem::unknown_key ? ""
+																								: token->claims.tenant);
 	switch (problem)
 	{
 		case TokenProblem::none:
@@ -249,6 +250,10 @@ raise_token_problem(TokenProblem problem, TenantState state)
 								? errmsg("tenant \"%s\" of the token does not exist", token->claims.tenant)
 								: errmsg("tenant \"%s\" of the token is not active", token->claims.tenant)));
 		case TokenProblem::other_context:
+			if (!token)
+				ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+								errmsg("session has another context than its transaction or its role"),
+								errhint("COMMIT or ROLLBACK first.")));
 			ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 							errmsg("token is for another context than the one in force"),
 							errdetail("The session, its role or its transaction has %s, the token is for %s.",

@@ -252,7 +252,8 @@ hint_at_lock(const Identity &held, bool of_transaction)
 bool
 check_lock(const Claims &wanted, bool by_token)
 {
-	if (wanted.role == ContextRole::none)
+	/* What comes with a connection is compared when it is all there, by true_claims(). */
+	if (wanted.role == ContextRole::none || !IsNormalProcessingMode())
 		return true;
 
 	const Identity *locked = transaction_lock();
@@ -274,10 +275,16 @@ check_lock(const Claims &wanted, bool by_token)
 }
 
 /* A role that a superuser has bound to a context leaves it by no authority of its own. */
+static bool
+binding_allows(const Claims &wanted)
+{
+	return !bound || identify(wanted).fingerprint == binding.fingerprint || superuser_arg(GetSessionUserId());
+}
+
 bool
 check_binding(const Claims &wanted)
 {
-	if (!bound || identify(wanted).fingerprint == binding.fingerprint || superuser_arg(GetSessionUserId()))
+	if (binding_allows(wanted))
 		return true;
 
 	stat_denied(binding.tenant);
@@ -414,8 +421,8 @@ true_claims(ContextVia *via)
 			problem = verify_token();
 		}
 	}
-	if (problem == TokenProblem::none && locked && claims.role != ContextRole::none &&
-		identify(claims).fingerprint != locked->fingerprint)
+	if (problem == TokenProblem::none && claims.role != ContextRole::none &&
+		((locked && identify(claims).fingerprint != locked->fingerprint) || !binding_allows(claims)))
 		problem = TokenProblem::other_context;
 	return problem == TokenProblem::none ? claims : no_claims;
 }
@@ -645,8 +652,17 @@ check_context_now(const char *id, GucSource source)
 	TenantState state;
 
 	AcceptInvalidationMessages();
-	return check_restricted() && check_lock(wanted, false) &&
-		   (tenant_is_active(intern_tenant(id), &state) || check_state(id, state));
+	if (!check_restricted() || !check_lock(wanted, false))
+		return false;
+	if (tenant_is_active(intern_tenant(id), &state))
+		return true;
+	if (via_of_source(source) != ContextVia::role_binding)
+		return check_state(id, state);
+
+	/* The login stays bound all the same, and is let in again when its tenant is. */
+	ereport(WARNING, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					  errmsg("tenant \"%s\" is not active, so nothing of it can be seen", id)));
+	return true;
 }
 
 /*
