@@ -199,17 +199,38 @@ token_expired_now()
 	return token && is_expired(token);
 }
 
+/* The signature alone; the last one that was good is remembered, since it is asked for when it is set and when it is used. */
+static bool
+signature_is_good(const TokenValue *value, const TokenKey *key)
+{
+	static char last_good[TOKEN_MAX + 1];
+	static uint64 last_generation;
+	static Oid last_login;
+	char signature[encoded_length(SIGNATURE_BYTES) + 1];
+	const char *login;
+
+	if (last_generation == token_key_generation() && last_login == GetSessionUserId() &&
+		strcmp(last_good, value->whole) == 0)
+		return true;
+
+	login = GetUserNameFromId(GetSessionUserId(), true);
+	if (!login || !sign(key, value->whole, value->signed_length, login, signature) ||
+		!equal_in_constant_time(signature, value->signature, encoded_length(SIGNATURE_BYTES)))
+		return false;
+	strlcpy(last_good, value->whole, sizeof(last_good));
+	last_generation = token_key_generation();
+	last_login = GetSessionUserId();
+	return true;
+}
+
 static TokenProblem
 verify(const TokenValue *value)
 {
-	char signature[encoded_length(SIGNATURE_BYTES) + 1];
 	const TokenKey *key = find_token_key(value->key_id);
-	const char *login = GetUserNameFromId(GetSessionUserId(), true);
 
 	if (!key)
 		return TokenProblem::unknown_key;
-	if (!login || !sign(key, value->whole, value->signed_length, login, signature) ||
-		!equal_in_constant_time(signature, value->signature, encoded_length(SIGNATURE_BYTES)))
+	if (!signature_is_good(value, key))
 		return TokenProblem::forged;
 	return is_expired(value) ? TokenProblem::expired : TokenProblem::none;
 }

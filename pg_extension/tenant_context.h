@@ -179,6 +179,9 @@ struct TokenKey
 };
 const TokenKey *find_token_key(const char *id);
 const TokenKey *signing_key();
+
+/* Another number whenever the keys were read again; never 0. */
+uint64 token_key_generation();
 bool key_id_is_good(const char *id, size_t length);
 
 /* context_lifetime.cpp */

@@ -36,6 +36,7 @@ struct Keys
 	TokenKey keys[MAX_KEYS]; /* of length 0 if revoked */
 };
 static Keys cache;
+static uint64 times_loaded;
 
 bool
 key_id_is_good(const char *id, size_t length)
@@ -195,6 +196,13 @@ load_keys()
 		read_key_file();
 	cache.generation = generation;
 	cache.loaded = true;
+	times_loaded++;
+}
+
+uint64
+token_key_generation()
+{
+	return times_loaded;
 }
 
 const TokenKey *
