@@ -222,7 +222,7 @@ check_access(char **value, void **extra, GucSource source)
 static void
 assign_access(const char *value, void *extra)
 {
-	Claims before = setting_claims();
+	Claims before = claims_before_assignment();
 
 	access_value = static_cast<const AccessValue *>(extra);
 	settings_changed(before);

@@ -704,10 +704,17 @@ check_context(char **value, void **extra, GucSource source)
 	return true;
 }
 
+/* A parallel worker frees what its own connect has set before it takes the leader's settings. */
+Claims
+claims_before_assignment()
+{
+	return InitializingParallelWorker ? no_claims : setting_claims();
+}
+
 static void
 assign_context(const char *value, void *extra)
 {
-	Claims before = setting_claims();
+	Claims before = claims_before_assignment();
 
 	tenant_value = static_cast<const TenantValue *>(extra);
 	settings_changed(before);

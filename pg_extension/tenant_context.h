@@ -118,6 +118,7 @@ bool can_look_up();
 ContextVia via_of_source(GucSource source);
 
 /* Assign hooks say that a setting changed; "before" is what setting_claims() was. */
+Claims claims_before_assignment();
 void settings_changed(const Claims &before);
 void token_changed();
 

@@ -261,6 +261,16 @@ RESET app.current_tenant_id;
 RESET ALL;
 DISCARD ALL;
 SELECT tenancy.current_tenant(), count(*) FROM orders;
+-- a parallel worker connects as the bound role does, and then takes the leader's settings
+SET min_parallel_table_scan_size = 0;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET parallel_leader_participation = off;
+SET enable_indexscan = off;
+SET enable_bitmapscan = off;
+EXPLAIN (COSTS OFF) SELECT max(note) FROM orders;
+SELECT max(note) FROM orders;
+RESET ALL;
 
 -- suspended, it can still connect, and sees nothing
 \c - :start_user
