@@ -42,6 +42,7 @@ struct Scope
 	uint64 fingerprint;
 	uint64 registry;
 	uint64 scopes;
+	uint64 serial;
 	const Tenant **members; /* sorted by identifier */
 	int count;
 	ArrayType *array;
@@ -385,6 +386,7 @@ resolve_scope(const Claims &claims)
 	next.members = list.members;
 	next.count = list.count;
 	next.array = array_of_members(list.members, list.count);
+	next.serial = scope.serial + 1;
 	MemoryContextSwitchTo(caller);
 	MemoryContextSetParent(next.context, TopMemoryContext);
 	if (scope.context)
@@ -392,44 +394,12 @@ resolve_scope(const Claims &claims)
 	scope = next;
 }
 
-bool
-context_allows(const char *id, size_t length)
+const Tenant *const *
+scope_members(int *count, uint64 *serial)
 {
-	const Context &context = required_context();
-	char key[TENANT_ID_MAX + 1];
-
-	switch (context.role)
-	{
-		case ContextRole::none:
-			return false;
-		case ContextRole::client:
-			return length == VARSIZE(context.tenant->text) - VARHDRSZ && memcmp(id, context.tenant->id, length) == 0;
-		case ContextRole::admin:
-		{
-			int low = 0, high = scope.count;
-
-			if (length > TENANT_ID_MAX)
-				return false;
-			memcpy(key, id, length);
-			key[length] = '\0';
-			while (low < high)
-			{
-				int middle = (low + high) / 2;
-				int order = strcmp(scope.members[middle]->id, key);
-
-				if (order == 0)
-					return true;
-				if (order < 0)
-					low = middle + 1;
-				else
-					high = middle;
-			}
-			return false;
-		}
-		case ContextRole::superadmin:
-			return true;
-	}
-	return false;
+	*count = scope.count;
+	*serial = scope.serial;
+	return scope.members;
 }
 
 /*

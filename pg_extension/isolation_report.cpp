@@ -77,9 +77,17 @@ is_our(const PolicyShape *shape, Oid function, const char *const *names)
 }
 
 /* The functions of ours that read the context, and those that compare a column with it. */
-static const char *const readers[] = {"current_tenant", "current_tenant_uuid", "current_tenant_bigint",
-									  "current_scope", nullptr};
-static const char *const comparers[] = {"can", "can_write", "in_scope", nullptr};
+static const char *const readers[] = {"current_tenant",
+									  "current_tenant_uuid",
+									  "current_tenant_bigint",
+									  "current_scope",
+									  "current_scope_uuid",
+									  "current_scope_bigint",
+									  "current_scope_tenant",
+									  "current_scope_tenant_uuid",
+									  "current_scope_tenant_bigint",
+									  nullptr};
+static const char *const comparers[] = {"can", "in_scope", nullptr};
 static const char *const guards[] = {"is_current_tenant", nullptr};
 
 /* The setting that a call of current_setting() reads; null if the function is another one. */
@@ -242,7 +250,7 @@ bind_call(PolicyShape *shape, FuncExpr *call)
 	if (is_our(shape, call->funcid, guards))
 		return {Bond::tenant, 0};
 	if (is_our(shape, call->funcid, comparers))
-		return {column > 0 ? Bond::tenant : Bond::open, column};
+		return {column > 0 || IsA(linitial(call->args), Const) ? Bond::tenant : Bond::open, column};
 	if (call->funcid >= FirstNormalObjectId && contain_vars_of_level((Node *) call->args, 0))
 		return {Bond::other, column};
 	return {Bond::open, 0};

@@ -417,7 +417,8 @@ CREATE FUNCTION tenancy.report_policies(tables tenancy.isolation_table[], roles 
         SELECT t.*, p.oid, p.polname, p.polcmd, p.polpermissive, s.reads, s.reads_column, s.writes, s.writes_column,
                s.settings, s.functions, s.branches, s.reads_context, coalesce(a.attnum, 0) AS attnum,
                format('policy %I on %s', p.polname, t.name) AS object,
-               CASE WHEN p.polname IN ('tenant_isolation_policy', 'tenant_isolation_floor') THEN ''
+               CASE WHEN p.polname IN ('tenant_isolation_policy', 'tenant_isolation_floor', 'tenant_isolation_insert',
+                                       'tenant_isolation_update', 'tenant_isolation_delete') THEN ''
                     ELSE format(E'DROP POLICY %I ON %s;\n', p.polname, t.name) END || t.protect AS remedy
           FROM tenancy.policy_shapes() s
           JOIN pg_policy p ON p.oid = s.policy
@@ -631,7 +632,7 @@ CREATE FUNCTION tenancy.report_privileges(tables tenancy.isolation_table[], role
       CROSS JOIN exposed e,
            LATERAL (SELECT string_agg(DISTINCT CASE n.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(n.grantee)) END, ', ') AS grantees
                       FROM aclexplode(p.proacl) n
-                     WHERE n.grantee = ANY (CASE WHEN i.initprivs::text ~ 'tenancy_service=' THEN e.tenants ELSE e.all_roles END)
+                     WHERE n.grantee = ANY (CASE WHEN p.proname IN ('set_tenant', 'clear_tenant', 'set_context', 'issue_token') THEN e.tenants ELSE e.all_roles END)
                        AND NOT EXISTS (SELECT FROM aclexplode(coalesce(i.initprivs, acldefault('f', p.proowner))) o WHERE o.grantee = n.grantee)) v
      WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND v.grantees IS NOT NULL
     UNION ALL

@@ -162,8 +162,8 @@ become_extension_owner()
 	return become_role(owner, "pg_catalog, pg_temp");
 }
 
-static void
-write_registry(const char *sql)
+void
+run_as_extension(const char *sql)
 {
 	BorrowedRole borrowed = become_extension_owner();
 
@@ -184,7 +184,7 @@ protect_schema(const char *schema, const char *column)
 	become_caller(borrowed);
 	foreach (cell, tables_of_schema(namespace_oid, column, true))
 		protect_table(lfirst_oid(cell), column, nullptr);
-	write_registry(registration_sql(schema, column));
+	run_as_extension(registration_sql(schema, column));
 	warn_of_rest(namespace_oid, schema, column);
 }
 
@@ -404,7 +404,7 @@ extern "C"
 		 * to remove. */
 		if (OidIsValid(get_namespace_oid(schema, true)) || !superuser())
 			(void) tenancy::check_schema(schema);
-		tenancy::write_registry(
+		tenancy::run_as_extension(
 			psprintf("DELETE FROM tenancy.protected_schemas WHERE schema_name = %s",
 					 quote_literal_cstr(schema)));
 		PG_RETURN_VOID();

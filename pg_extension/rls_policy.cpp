@@ -28,6 +28,19 @@ namespace tenancy
 
 static const char *const POLICY = "tenant_isolation_policy";
 static const char *const FLOOR = "tenant_isolation_floor";
+/* These exist where some class may only read. */
+static const char *const INSERT_POLICY = "tenant_isolation_insert";
+static const char *const UPDATE_POLICY = "tenant_isolation_update";
+static const char *const DELETE_POLICY = "tenant_isolation_delete";
+
+struct PolicySpec
+{
+	const char *name;
+	char command; /* as in pg_policy.polcmd */
+	bool permissive;
+	const char *condition; /* null: not wanted */
+};
+constexpr int POLICY_COUNT = 5;
 
 /* One table's protection: what it is to be, and the statements so far. */
 struct Protection
@@ -35,7 +48,8 @@ struct Protection
 	Relation table;
 	const char *name;	   /* of the table, qualified and quoted */
 	const char *column;	   /* the tenant's column; null if the whole table is one tenant's */
-	const char *condition; /* of the policies */
+	const char *reader;	   /* the function that gives the tenant in force in the column's type */
+	PolicySpec policies[POLICY_COUNT];
 	bool index_from_parent;
 	StringInfo sql;
 };
@@ -49,20 +63,19 @@ qualified_name(Oid relation)
 
 /* The condition as CREATE POLICY would store it. */
 static Node *
-parse_condition(const Protection &protection)
+parse_condition(const Protection &protection, const char *condition)
 {
 	ParseState *state = make_parsestate(nullptr);
 	ParseNamespaceItem *item = addRangeTableEntryForRelation(
 		state, protection.table, AccessShareLock, nullptr, false, false);
-	List *parsed =
-		raw_parser(psprintf("SELECT 1 WHERE %s", protection.condition), RAW_PARSE_DEFAULT);
+	List *parsed = raw_parser(psprintf("SELECT 1 WHERE %s", condition), RAW_PARSE_DEFAULT);
 	Node *where = castNode(SelectStmt, linitial_node(RawStmt, parsed)->stmt)->whereClause;
 
 	addNSItemToQuery(state, item, false, true, true);
-	Node *condition = transformWhereClause(state, where, EXPR_KIND_POLICY, "POLICY");
-	assign_expr_collations(state, condition);
+	Node *parsed_condition = transformWhereClause(state, where, EXPR_KIND_POLICY, "POLICY");
+	assign_expr_collations(state, parsed_condition);
 	free_parsestate(state);
-	return condition;
+	return parsed_condition;
 }
 
 Node *
@@ -113,35 +126,76 @@ policy_roles_suffice(HeapTuple tuple, TupleDesc descriptor, bool permissive)
 		   *(Oid *) ARR_DATA_PTR(roles) == InvalidOid;
 }
 
+/* Which of the two expressions a policy for a command has. */
+static bool
+has_using(char command)
+{
+	return command != 'a';
+}
+
+static bool
+has_check(char command)
+{
+	return command == '*' || command == 'a' || command == 'w';
+}
+
+static const char *
+words_of_command(char command)
+{
+	switch (command)
+	{
+		case 'r':
+			return " FOR SELECT";
+		case 'a':
+			return " FOR INSERT";
+		case 'w':
+			return " FOR UPDATE";
+		case 'd':
+			return " FOR DELETE";
+		default:
+			return "";
+	}
+}
+
+static bool
+policy_is_as_specified(const Protection &protection, const PolicySpec &policy, HeapTuple tuple,
+					   TupleDesc descriptor)
+{
+	auto *form = (Form_pg_policy) GETSTRUCT(tuple);
+	Node *condition = parse_condition(protection, policy.condition);
+	Node *using_part = has_using(policy.command) ? condition : nullptr;
+	Node *check_part = has_check(policy.command) ? condition : nullptr;
+
+	return form->polcmd == policy.command && form->polpermissive == policy.permissive &&
+		   policy_roles_suffice(tuple, descriptor, policy.permissive) &&
+		   equal(policy_expression(tuple, Anum_pg_policy_polqual, descriptor), using_part) &&
+		   equal(policy_expression(tuple, Anum_pg_policy_polwithcheck, descriptor), check_part);
+}
+
 static void
-emit_policy(const Protection &protection, const char *name, bool permissive)
+emit_policy(const Protection &protection, const PolicySpec &policy)
 {
 	Relation policies = table_open(PolicyRelationId, AccessShareLock);
 	SysScanDesc scan;
-	HeapTuple tuple = find_policy(policies, RelationGetRelid(protection.table), name, &scan);
-	bool present = HeapTupleIsValid(tuple), good = false;
+	HeapTuple tuple = find_policy(policies, RelationGetRelid(protection.table), policy.name, &scan);
+	bool present = HeapTupleIsValid(tuple);
+	bool good = present && policy.condition &&
+				policy_is_as_specified(protection, policy, tuple, RelationGetDescr(policies));
 
-	if (present)
-	{
-		auto *form = (Form_pg_policy) GETSTRUCT(tuple);
-		TupleDesc descriptor = RelationGetDescr(policies);
-		Node *condition = parse_condition(protection);
-
-		good = form->polcmd == '*' && form->polpermissive == permissive &&
-			   policy_roles_suffice(tuple, descriptor, permissive) &&
-			   equal(policy_expression(tuple, Anum_pg_policy_polqual, descriptor), condition) &&
-			   equal(policy_expression(tuple, Anum_pg_policy_polwithcheck, descriptor), condition);
-	}
 	systable_endscan(scan);
 	table_close(policies, AccessShareLock);
 
 	if (present && !good)
-		appendStringInfo(protection.sql, "DROP POLICY %s ON %s;\n", name, protection.name);
-	if (!good)
-		appendStringInfo(protection.sql,
-						 "CREATE POLICY %s ON %s%s\n    USING (%s)\n    WITH CHECK (%s);\n", name,
-						 protection.name, permissive ? "" : " AS RESTRICTIVE", protection.condition,
-						 protection.condition);
+		appendStringInfo(protection.sql, "DROP POLICY %s ON %s;\n", policy.name, protection.name);
+	if (good || !policy.condition)
+		return;
+	appendStringInfo(protection.sql, "CREATE POLICY %s ON %s%s%s", policy.name, protection.name,
+					 policy.permissive ? "" : " AS RESTRICTIVE", words_of_command(policy.command));
+	if (has_using(policy.command))
+		appendStringInfo(protection.sql, "\n    USING (%s)", policy.condition);
+	if (has_check(policy.command))
+		appendStringInfo(protection.sql, "\n    WITH CHECK (%s)", policy.condition);
+	appendStringInfoString(protection.sql, ";\n");
 }
 
 static bool
@@ -171,9 +225,8 @@ emit_column(const Protection &protection)
 	const char *column = quote_identifier(protection.column);
 
 	if (!form->atthasdef)
-		appendStringInfo(protection.sql,
-						 "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT tenancy.current_tenant();\n",
-						 protection.name, column);
+		appendStringInfo(protection.sql, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s;\n",
+						 protection.name, column, protection.reader);
 	if (!protection.index_from_parent && !has_leading_index(protection.table, attribute))
 		appendStringInfo(protection.sql, "CREATE INDEX ON %s (%s);\n", protection.name, column);
 }
@@ -264,8 +317,8 @@ emit_table(const Protection &protection)
 						 enabled ? "" : "ENABLE ROW LEVEL SECURITY",
 						 !enabled && !forced ? ", " : "",
 						 forced ? "" : "FORCE ROW LEVEL SECURITY");
-	emit_policy(protection, POLICY, true);
-	emit_policy(protection, FLOOR, false);
+	for (const PolicySpec &policy : protection.policies)
+		emit_policy(protection, policy);
 	if (protection.column)
 		emit_column(protection);
 
@@ -273,6 +326,14 @@ emit_table(const Protection &protection)
 				TENANCY_ACL_PAST_POLICIES_WORDS " ON");
 	foreach (cell, getOwnedSequences(relation))
 		emit_revoke(protection.sql, lfirst_oid(cell), ACL_UPDATE, "UPDATE ON SEQUENCE");
+}
+
+void
+check_table_owner(Oid table)
+{
+	if (!tenancy_owns_relation(table, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(table)),
+					   get_rel_name(table));
 }
 
 static void
@@ -300,9 +361,26 @@ check_kind(Relation table, bool is_child)
 									qualified_name(RelationGetRelid(table)))));
 	}
 
-	if (!tenancy_owns_relation(RelationGetRelid(table), GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(table->rd_rel->relkind),
-					   RelationGetRelationName(table));
+	check_table_owner(RelationGetRelid(table));
+}
+
+/* The function that gives the tenant in force in a type, as SQL; null for a type that no tenant can
+ * have. */
+static const char *
+reader_of_type(Oid type)
+{
+	switch (getBaseType(type))
+	{
+		case TEXTOID:
+		case VARCHAROID:
+			return "tenancy.current_tenant()";
+		case UUIDOID:
+			return "tenancy.current_tenant_uuid()";
+		case INT8OID:
+			return "tenancy.current_tenant_bigint()";
+		default:
+			return nullptr;
+	}
 }
 
 static void
@@ -321,18 +399,85 @@ check_column(Relation table, const char *column)
 						 "belongs to.",
 						 qualified_name(RelationGetRelid(table)), quote_identifier(column))));
 
-	Oid type = getBaseType(get_atttype(RelationGetRelid(table), attribute));
-	if (type != TEXTOID && type != VARCHAROID)
+	if (!reader_of_type(get_atttype(RelationGetRelid(table), attribute)))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of table \"%s\" is of type %s, not text", column,
-						RelationGetRelationName(table), format_type_be(type)),
+				 errmsg("column \"%s\" of table \"%s\" is of type %s, not text, uuid or bigint",
+						column, RelationGetRelationName(table),
+						format_type_be(get_atttype(RelationGetRelid(table), attribute))),
 				 errhint("ALTER TABLE %s ALTER COLUMN %s TYPE text;",
 						 qualified_name(RelationGetRelid(table)), quote_identifier(column))));
 }
 
+/* The condition that lets a set of role classes through. */
+static const char *
+condition_for(const Protection &protection, const char *tenant, RoleSet roles, bool plain)
+{
+	const char *id = tenant ? quote_literal_cstr(tenant) : quote_identifier(protection.column);
+
+	if (!plain)
+		return psprintf("tenancy.can(%s, %s)", id, quote_literal_cstr(words_of_roles(roles)));
+	return tenant ? psprintf("tenancy.is_current_tenant(%s)", id)
+				  : psprintf("%s = %s", id, protection.reader);
+}
+
+/* can() lets the planner see which partitions are the tenant's. */
+static bool
+is_partitioned_by(Relation table, const char *column)
+{
+	PartitionKey key = RelationGetPartitionKey(table);
+
+	return key && column && key->partnatts == 1 &&
+		   key->partattrs[0] == get_attnum(RelationGetRelid(table), column);
+}
+
+static void
+specify_policies(Protection *protection, const char *tenant, const DeclaredAccess &access)
+{
+	bool plain = access.is_default && !is_partitioned_by(protection->table, protection->column);
+	const char *readable = condition_for(*protection, tenant, access.readers, plain);
+	const char *writable = access.writers && access.writers != access.readers
+							   ? condition_for(*protection, tenant, access.writers, false)
+							   : nullptr;
+	bool together = access.writers == access.readers;
+	const PolicySpec policies[POLICY_COUNT] = {
+		{POLICY, together ? '*' : 'r', true, readable}, {FLOOR, '*', false, readable},
+		{INSERT_POLICY, 'a', true, writable},			{UPDATE_POLICY, 'w', true, writable},
+		{DELETE_POLICY, 'd', true, writable},
+	};
+
+	memcpy(protection->policies, policies, sizeof(policies));
+}
+
+static void
+emit_relation(Relation relation, const char *column, const char *tenant, bool is_child,
+			  const DeclaredAccess &access, StringInfo sql)
+{
+	Protection protection = {};
+
+	check_kind(relation, is_child);
+	if (!tenant)
+		check_column(relation, column);
+	protection.table = relation;
+	protection.name = qualified_name(RelationGetRelid(relation));
+	protection.sql = sql;
+	protection.index_from_parent = is_child && relation->rd_rel->relispartition;
+	if (!tenant)
+	{
+		protection.column = column;
+		protection.reader = reader_of_type(get_atttype(
+			RelationGetRelid(relation), get_attnum(RelationGetRelid(relation), column)));
+	}
+	specify_policies(&protection, tenant, access);
+	if (relation->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
+		emit_foreign_child(protection);
+	else
+		emit_table(protection);
+}
+
 char *
-protection_sql(Oid table, const char *column, const char *tenant, LOCKMODE lock)
+protection_sql(Oid table, const char *column, const char *tenant, LOCKMODE lock,
+			   const PendingAccess *pending)
 {
 	StringInfoData sql;
 	ListCell *cell;
@@ -343,24 +488,9 @@ protection_sql(Oid table, const char *column, const char *tenant, LOCKMODE lock)
 	foreach (cell, find_all_inheritors(table, lock, nullptr))
 	{
 		Relation relation = relation_open(lfirst_oid(cell), NoLock);
-		bool is_child = lfirst_oid(cell) != table;
-		Protection protection = {};
 
-		check_kind(relation, is_child);
-		if (!tenant)
-			check_column(relation, column);
-		protection.table = relation;
-		protection.name = qualified_name(RelationGetRelid(relation));
-		protection.column = tenant ? nullptr : column;
-		protection.condition =
-			tenant ? psprintf("tenancy.is_current_tenant(%s)", quote_literal_cstr(tenant))
-				   : psprintf("%s = tenancy.current_tenant()", quote_identifier(column));
-		protection.index_from_parent = is_child && relation->rd_rel->relispartition;
-		protection.sql = &sql;
-		if (relation->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
-			emit_foreign_child(protection);
-		else
-			emit_table(protection);
+		emit_relation(relation, column, tenant, lfirst_oid(cell) != table,
+					  declared_access(lfirst_oid(cell), pending), &sql);
 		relation_close(relation, NoLock);
 	}
 	return sql.data;
@@ -435,6 +565,17 @@ default_is_ours(Relation table, AttrNumber attribute)
 		   get_func_namespace(((FuncExpr *) value)->funcid) == get_namespace_oid("tenancy", true);
 }
 
+static bool
+is_name_of_ours(const char *policy)
+{
+	const char *const names[] = {POLICY, FLOOR, INSERT_POLICY, UPDATE_POLICY, DELETE_POLICY};
+
+	for (const char *name : names)
+		if (strcmp(policy, name) == 0)
+			return true;
+	return false;
+}
+
 static void
 emit_unprotect(StringInfo sql, Relation table)
 {
@@ -457,7 +598,7 @@ emit_unprotect(StringInfo sql, Relation table)
 	{
 		const char *policy = NameStr(((Form_pg_policy) GETSTRUCT(tuple))->polname);
 
-		if (strcmp(policy, POLICY) == 0 || strcmp(policy, FLOOR) == 0)
+		if (is_name_of_ours(policy))
 			appendStringInfo(sql, "DROP POLICY %s ON %s;\n", policy, name);
 		else
 			others++;

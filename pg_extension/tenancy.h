@@ -13,6 +13,7 @@ namespace tenancy
 /* Each feature's part of _PG_init, in the order in which tenancy.cpp calls them. */
 void tenant_context_init(); /* and the features that the context consists of */
 void tenant_registry_init();
+void access_matrix_init();
 void database_command_init();
 void launcher_init();
 
@@ -29,19 +30,6 @@ enum class ContextRole
 };
 
 ContextRole current_role_class();
-
-/*
- * Calls back when the role class may have become another one, from an assign hook: the function must not fail, allocate
- * or read catalogs.  A token can expire between planning and execution, so a plan that leaves the tenant's condition
- * out for a class must still ask for that class when it runs.
- */
-void on_role_class_change(void (*callback)());
-
-/*
- * context_access.cpp: whether the context in force reaches this tenant.  An error if a token is not good any more, and
- * without a tenant under tenancy.strict.
- */
-bool context_allows(const char *id, size_t length);
 
 /* tenant_name.cpp */
 constexpr int TENANT_ID_MAX = 50;	/* VARCHAR(50) in the documents */
@@ -94,18 +82,44 @@ BorrowedRole become_role(Oid role, const char *search_path);
 BorrowedRole become_owner(const char *search_path);
 void become_caller(const BorrowedRole &borrowed);
 
+/* access_matrix.cpp: role classes as a set of bits, and as words: "client, admin". */
+using RoleSet = uint32;
+RoleSet role_set_of_word(const char *word);
+const char *words_of_roles(RoleSet roles);
+
+/* access_rule.cpp: which classes may read and write a table. */
+struct DeclaredAccess
+{
+	RoleSet readers;
+	RoleSet writers;
+	bool is_default; /* the client's own rows and nobody else's */
+};
+
+/* A declaration that is about to be written. */
+struct PendingAccess
+{
+	Oid table;
+	DeclaredAccess access;
+};
+DeclaredAccess declared_access(Oid table, const PendingAccess *pending);
+
 /*
  * rls_policy.cpp: protects a table and its children, by the column or for the one tenant that is
  * given; runs the statements that are missing, which protection_sql() writes.
  */
 void protect_table(Oid table, const char *column, const char *tenant);
-char *protection_sql(Oid table, const char *column, const char *tenant, LOCKMODE lock);
+char *protection_sql(Oid table, const char *column, const char *tenant, LOCKMODE lock,
+					 const PendingAccess *pending = nullptr);
 
 /* How a table is protected: by a column, or for a tenant.  False if it is not. */
 bool protection_of(Oid table, const char **column, const char **tenant);
+void check_table_owner(Oid table);
 
 /* An expression of a row of pg_policy, or null. */
 Node *policy_expression(HeapTuple policy, AttrNumber attribute, TupleDesc descriptor);
+
+/* protected_schema.cpp: runs SQL of ours with the rights of the extension's owner. */
+void run_as_extension(const char *sql);
 
 /* system_catalog.cpp: the statements of a system's script, a list of ScriptStatement. */
 struct ScriptStatement

@@ -54,9 +54,8 @@ static TokenProblem problem;
 static TenantState state_of_problem;
 static bool lost; /* the settings name a tenant that is not active */
 
-/* Whoever keeps plans by the role class. */
-static void (*role_class_changed)();
-static ContextRole announced_role;
+/* Whoever keeps plans by the context. */
+static void (*context_changed)(const Claims &claims);
 
 /* The context that the transaction "lock_lxid" is locked to. */
 static Identity lock;
@@ -350,19 +349,16 @@ unsettle()
 
 /* From an assign hook at times: the callback may not fail. */
 static void
-announce(ContextRole role)
+announce(const Claims &claims)
 {
-	if (role == announced_role)
-		return;
-	announced_role = role;
-	if (role_class_changed)
-		role_class_changed();
+	if (context_changed)
+		context_changed(claims);
 }
 
 void
-on_role_class_change(void (*callback)())
+on_context_change(void (*callback)(const Claims &claims))
 {
-	role_class_changed = callback;
+	context_changed = callback;
 }
 
 static const char *
@@ -399,6 +395,12 @@ note_switch(const Claims &claims, ContextVia via)
 						GetUserNameFromId(GetUserId(), true), describe(last_identity), describe(next), via_word(via)),
 				 errhidestmt(true), errhidecontext(true)));
 	last_identity = next;
+}
+
+uint64
+context_fingerprint()
+{
+	return context_in_force().role == ContextRole::none ? 0 : last_identity.fingerprint;
 }
 
 /* What the settings or the token claim, as far as it is true. */
@@ -462,7 +464,7 @@ settle()
 	}
 	if (next.role == ContextRole::admin)
 		resolve_scope(claims);
-	announce(next.role);
+	announce(next.role == ContextRole::none ? no_claims : claims);
 	if (next.role != ContextRole::none)
 	{
 		engage_lock(claims);
@@ -538,12 +540,12 @@ static void
 something_changed()
 {
 	const Claims *token = token_claims();
-	ContextRole role = setting_claims().role;
+	Claims claims = setting_claims();
 
 	written_lxid = current_lxid();
 	unsettle();
 	close_held_cursors_later();
-	announce(role == ContextRole::none && token ? token->role : role);
+	announce(claims.role == ContextRole::none && token ? *token : claims);
 }
 
 void

@@ -66,6 +66,9 @@ struct Identity
 
 Identity identify(const Claims &claims);
 
+/* The fingerprint of the context in force; 0 for none. */
+uint64 context_fingerprint();
+
 /* For messages: tenant "a", admin of tenant "a", superadmin. */
 const char *describe(const Identity &identity);
 
@@ -92,6 +95,14 @@ context_in_force()
 
 /* As above, and raises the error of a token that is not good, or of a missing context under tenancy.strict. */
 const Context &required_context();
+
+/*
+ * Calls back when the claims may have become others, mostly from an assign hook: the function must
+ * not fail, allocate or read catalogs.  Nobody has checked the claims yet; and a token can expire
+ * between planning and execution, so a plan that leaves the tenant's condition out for a role class
+ * must still ask for that class when it runs.
+ */
+void on_context_change(void (*callback)(const Claims &claims));
 
 /* Something changed that the context in force depends on. */
 void unsettle();
@@ -149,6 +160,10 @@ const char *claims_problem(const Claims &claims);
 Claims claims_of_arguments(const char *tenant, const char *access, ArrayType *scope);
 void write_access(const Claims &claims, GucAction action);
 void resolve_scope(const Claims &claims);
+
+/* The tenants of the scope in force, which context_in_force() has settled; another serial number,
+ * other tenants. */
+const Tenant *const *scope_members(int *count, uint64 *serial);
 
 /* context_token.cpp */
 void context_token_init();

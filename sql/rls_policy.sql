@@ -186,7 +186,7 @@ SELECT tenancy.protect_ddl('"My Schema"."Tab""le; DROP TABLE users"', 'Tenant Id
 --
 -- What is refused
 --
-CREATE TABLE plain (id integer, tenant_id uuid);
+CREATE TABLE plain (id integer, tenant_id json);
 SELECT tenancy.protect('plain');
 \echo :SQLSTATE
 SELECT tenancy.protect('plain', 'customer');

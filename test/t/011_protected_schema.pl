@@ -27,6 +27,10 @@ $node->safe_psql('postgres', q(
 	CREATE TABLE app.more_lines (note text) INHERITS (app.lines);
 	CREATE POLICY only_some ON app.lines AS RESTRICTIVE FOR SELECT TO app USING (order_id > 0);
 	GRANT SELECT ON app.orders TO app;
+	SELECT tenancy.declare_access('app.orders', 'admin', 'read');
+	CREATE TABLE app.gone (tenant_id text);
+	SELECT tenancy.declare_access('app.gone', 'admin', 'read');
+	DROP TABLE app.gone;
 	INSERT INTO app.orders (tenant_id) VALUES ('tenant-001'), ('tenant-002');
 	INSERT INTO app.lines VALUES (1, 'tenant-001');));
 
@@ -55,6 +59,8 @@ $node->command_ok([ 'pg_dump', '--no-sync', '--file', $dump, '-d', $node->connst
 $node->safe_psql('postgres', 'CREATE DATABASE whole');
 restore('whole', $dump, 'a database');
 is($node->safe_psql('whole', 'SELECT schema_name FROM tenancy.protected_schemas'), 'app', 'the registry came along');
+is($node->safe_psql('whole', 'SELECT * FROM tenancy.access_rules'), 'app.orders|admin|read', 'and who may do what');
+is($node->safe_psql('whole', "SELECT tenancy.protect_ddl('app.orders')"), '', 'from which the same policies follow');
 $node->safe_psql('whole', 'CREATE TABLE app.new (tenant_id text)');
 is($node->safe_psql('whole', "SELECT count(*) FROM pg_policy WHERE polrelid = 'app.new'::regclass"), '2', 'and protects what comes');
 
