@@ -33,6 +33,7 @@ constexpr int TOKEN_MAX = 120;	  /* bytes; what PgBouncer carries, and a little 
 constexpr int SIGNATURE_BYTES = 16; /* of the 32 */
 constexpr int NONCE_BYTES = 6;
 constexpr int FIELDS = 8;
+constexpr int VERIFIED_MAX = 1000; /* tokens to remember, about 200 bytes each */
 static const char *const no_token = "none";
 static const char *const hidden_statement = "SET tenancy.token";
 
@@ -199,27 +200,60 @@ token_expired_now()
 	return token && is_expired(token);
 }
 
-/* The signature alone; the last one that was good is remembered, since it is asked for when it is set and when it is used. */
+/*
+ * Tokens whose signature this process has found good, by their whole text.  One is asked for when it is set and when it is
+ * used, and behind a pooler the same tokens come again and again.
+ */
+struct Verified
+{
+	char whole[TOKEN_MAX + 1];
+	Oid login;
+};
+
+static Verified
+verified_key(const TokenValue *value)
+{
+	Verified key = {};
+
+	strlcpy(key.whole, value->whole, sizeof(key.whole));
+	key.login = GetSessionUserId();
+	return key;
+}
+
+/* The tokens of the keys that are in force; a key that goes takes all of them with it. */
+static HTAB *
+verified_tokens()
+{
+	static HTAB *verified;
+	static uint64 generation;
+	HASHCTL control = {};
+
+	if (verified && generation == token_key_generation() && hash_get_num_entries(verified) < VERIFIED_MAX)
+		return verified;
+	if (verified)
+		hash_destroy(verified);
+	verified = nullptr;
+	control.keysize = control.entrysize = sizeof(Verified);
+	verified = hash_create("tenancy verified tokens", 32, &control, HASH_ELEM | HASH_BLOBS);
+	generation = token_key_generation();
+	return verified;
+}
+
 static bool
 signature_is_good(const TokenValue *value, const TokenKey *key)
 {
-	static char last_good[TOKEN_MAX + 1];
-	static uint64 last_generation;
-	static Oid last_login;
 	char signature[encoded_length(SIGNATURE_BYTES) + 1];
-	const char *login;
+	Verified known = verified_key(value);
+	HTAB *verified = verified_tokens();
 
-	if (last_generation == token_key_generation() && last_login == GetSessionUserId() &&
-		strcmp(last_good, value->whole) == 0)
+	if (hash_search(verified, &known, HASH_FIND, nullptr))
 		return true;
 
-	login = GetUserNameFromId(GetSessionUserId(), true);
+	const char *login = GetUserNameFromId(known.login, true);
 	if (!login || !sign(key, value->whole, value->signed_length, login, signature) ||
 		!equal_in_constant_time(signature, value->signature, encoded_length(SIGNATURE_BYTES)))
 		return false;
-	strlcpy(last_good, value->whole, sizeof(last_good));
-	last_generation = token_key_generation();
-	last_login = GetSessionUserId();
+	(void) hash_search(verified, &known, HASH_ENTER, nullptr);
 	return true;
 }
 
