@@ -46,7 +46,8 @@ main()
 prepare()
 {
 	MONGOD=$(find_mongod)
-	export MONGOD
+	PGBOUNCER=$(find_pgbouncer)
+	export MONGOD PGBOUNCER
 	export HOME=$scratch PGTZ=UTC
 	unset PGDATA PGDATABASE PGUSER PGSERVICE PGOPTIONS PGAPPNAME LANGUAGE
 

@@ -108,6 +108,27 @@ find_mongod()
 	return 1
 }
 
+# PGBOUNCER, else PATH if it is one that tracks parameters (1.20), else the one that install_dependencies.sh has unpacked.
+find_pgbouncer()
+{
+	local candidate
+	for candidate in "${PGBOUNCER:-}" pgbouncer /usr/sbin/pgbouncer "$work/pgbouncer/bin/pgbouncer"; do
+		if [ -n "$candidate" ] && command -v "$candidate" > /dev/null && tracks_parameters "$candidate"; then
+			command -v "$candidate"
+			return
+		fi
+	done
+	return 1
+}
+
+# usage: tracks_parameters program
+tracks_parameters()
+{
+	local version
+	version=$("$1" --version 2> /dev/null | sed -nE 's/^PgBouncer ([0-9]+\.[0-9]+).*/\1/p')
+	[ -n "$version" ] && [ "$(printf '%s\n' 1.20 "$version" | sort -V | head -n 1)" = 1.20 ]
+}
+
 # The first port from the one given on which nobody listens.
 free_port()
 {

