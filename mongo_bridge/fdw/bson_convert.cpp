@@ -86,8 +86,7 @@ numeric_from_double(double value)
 static int
 compare(Numeric a, Numeric b)
 {
-	return DatumGetInt32(
-		DirectFunctionCall2(numeric_cmp, NumericGetDatum(a), NumericGetDatum(b)));
+	return DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(a), NumericGetDatum(b)));
 }
 
 static Numeric
@@ -230,8 +229,9 @@ double_number(const bson_iter_t *field, double *value, Refusal *refusal)
 			int64 whole = bson_iter_int64_unsafe(field);
 			*value = static_cast<double>(whole);
 			if (!FLOAT8_FITS_IN_INT64(*value) || static_cast<int64>(*value) != whole)
-				return refuse(refusal, numeric_out_of_range,
-							  "A double cannot hold the integer exactly; a column of type bigint can.");
+				return refuse(
+					refusal, numeric_out_of_range,
+					"A double cannot hold the integer exactly; a column of type bigint can.");
 			return true;
 		}
 		case BSON_TYPE_DECIMAL128:
@@ -270,9 +270,10 @@ to_float4(const ValueType *type, const bson_iter_t *field, Datum *value, Refusal
 		double_to_shortest_decimal_buf(number, wide_text);
 		float_to_shortest_decimal_buf(narrow, narrow_text);
 		if (strcmp(wide_text, narrow_text) != 0)
-			return refuse(refusal, numeric_out_of_range,
-						  "A real has too few digits for the number; a column of type double precision "
-						  "has enough.");
+			return refuse(
+				refusal, numeric_out_of_range,
+				"A real has too few digits for the number; a column of type double precision "
+				"has enough.");
 	}
 	*value = Float4GetDatum(narrow);
 	return true;
@@ -296,8 +297,7 @@ apply_precision(const ValueType *type, Numeric number, Datum *value, Refusal *re
 		return refuse(refusal, numeric_out_of_range,
 					  "The number has more digits after the point than the type's scale.");
 
-	Numeric absolute =
-		DatumGetNumeric(DirectFunctionCall1(numeric_abs, NumericGetDatum(number)));
+	Numeric absolute = DatumGetNumeric(DirectFunctionCall1(numeric_abs, NumericGetDatum(number)));
 	if (compare(absolute, type->limit) >= 0)
 		return refuse(refusal, numeric_out_of_range, "The number is out of the type's precision.");
 	*value = DirectFunctionCall2(numeric, NumericGetDatum(number), Int32GetDatum(type->typmod));
@@ -532,9 +532,10 @@ to_uuid(const ValueType *type, const bson_iter_t *field, Datum *value, Refusal *
 		{
 			const char *text = bson_iter_utf8(field, &length);
 			if (!parse_uuid(text, length, uuid))
-				return refuse(refusal, "22P02",
-							  "Of strings, only 8-4-4-4-12 hexadecimal digits are a UUID, their letters "
-							  "all lower or all upper case.");
+				return refuse(
+					refusal, "22P02",
+					"Of strings, only 8-4-4-4-12 hexadecimal digits are a UUID, their letters "
+					"all lower or all upper case.");
 			return true;
 		}
 		default:
@@ -626,8 +627,9 @@ to_array(const ValueType *type, const bson_iter_t *field, Datum *value, Refusal 
 
 		if (bson_iter_type_unsafe(&item) == BSON_TYPE_ARRAY && type->element->convert != to_jsonb &&
 			type->element->convert != to_json)
-			return refuse(refusal, bad_array,
-						  "The array has more than one dimension; a column of type jsonb can hold it.");
+			return refuse(
+				refusal, bad_array,
+				"The array has more than one dimension; a column of type jsonb can hold it.");
 		if (!value_convert(type->element, &item, &element, &isnull, refusal))
 			return false;
 		accumArrayResult(array, element, isnull, type->element->declared, CurrentMemoryContext);
@@ -709,8 +711,7 @@ add_element(ValueType *result, Oid element, MemoryContext context)
 ValueType *
 value_type_build(Oid type, int32 typmod, MemoryContext context)
 {
-	auto *result =
-		static_cast<ValueType *>(MemoryContextAllocZero(context, sizeof(ValueType)));
+	auto *result = static_cast<ValueType *>(MemoryContextAllocZero(context, sizeof(ValueType)));
 
 	result->declared = type;
 	result->typmod = typmod;

@@ -38,13 +38,13 @@ struct ColumnMap
 [[noreturn]] static void
 refuse_column(Relation foreign_table, Form_pg_attribute attribute, const char *detail)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
-			 errmsg("column \"%s\" of foreign table \"%s\" cannot have type %s",
-					NameStr(attribute->attname), RelationGetRelationName(foreign_table),
-					format_type_with_typemod(attribute->atttypid, attribute->atttypmod)),
-			 errdetail("%s", detail),
-			 errhint("Use a type that docs/foreign_data_wrapper.md lists; jsonb holds a value of any type.")));
+	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
+					errmsg("column \"%s\" of foreign table \"%s\" cannot have type %s",
+						   NameStr(attribute->attname), RelationGetRelationName(foreign_table),
+						   format_type_with_typemod(attribute->atttypid, attribute->atttypmod)),
+					errdetail("%s", detail),
+					errhint("Use a type that docs/foreign_data_wrapper.md lists; jsonb holds a "
+							"value of any type.")));
 	pg_unreachable();
 }
 
@@ -146,7 +146,7 @@ describe(const Column *column, const bson_t *document, const bson_iter_t *field,
 	mismatch->document_id = document_id(document);
 	mismatch->path = column->path;
 	mismatch->sql_type = column->type_name;
-	mismatch->bson_type = field != nullptr ? bson_type_name(bson_iter_type(field))
+	mismatch->bson_type = field != nullptr	 ? bson_type_name(bson_iter_type(field))
 						  : column->document ? "object"
 											 : "missing";
 }

@@ -105,12 +105,14 @@ for_each_prefix(const char *path, Visit visit)
 static void
 put_not_array(bson_t *out, const char *path)
 {
-	put_operator(out, path, "$not", [](bson_t *inner, const char *op) {
-		bson_t type;
-		BSON_APPEND_DOCUMENT_BEGIN(inner, op, &type);
-		BSON_APPEND_UTF8(&type, "$type", "array");
-		bson_append_document_end(inner, &type);
-	});
+	put_operator(out, path, "$not",
+				 [](bson_t *inner, const char *op)
+				 {
+					 bson_t type;
+					 BSON_APPEND_DOCUMENT_BEGIN(inner, op, &type);
+					 BSON_APPEND_UTF8(&type, "$type", "array");
+					 bson_append_document_end(inner, &type);
+				 });
 }
 
 static void
@@ -123,11 +125,13 @@ put_prefix_guards(bson_t *out, const char *path)
 static void
 add_null_alternatives(Items *alternatives, const char *path)
 {
-	for_each_prefix(path, [&](const char *prefix) {
-		bson_t *array = new_document();
-		put_type(array, prefix, "array");
-		alternatives->add(array);
-	});
+	for_each_prefix(path,
+					[&](const char *prefix)
+					{
+						bson_t *array = new_document();
+						put_type(array, prefix, "array");
+						alternatives->add(array);
+					});
 
 	/* {$eq: null} also finds an array that holds a null. */
 	bson_t *null = new_document();
@@ -275,8 +279,7 @@ put_real(bson_t *out, const char *path, Comparison comparison, double value)
 static double
 nearest_double(Numeric number)
 {
-	const char *text =
-		DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(number)));
+	const char *text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(number)));
 
 	return strtod(text, nullptr);
 }
@@ -312,10 +315,12 @@ double_above(Numeric number)
 static void
 put_between(bson_t *out, const char *path, Numeric number)
 {
-	put_operator(out, path, "$gte", [&](bson_t *inner, const char *op) {
-		BSON_APPEND_DOUBLE(inner, op, double_below(number));
-		BSON_APPEND_DOUBLE(inner, "$lte", double_above(number));
-	});
+	put_operator(out, path, "$gte",
+				 [&](bson_t *inner, const char *op)
+				 {
+					 BSON_APPEND_DOUBLE(inner, op, double_below(number));
+					 BSON_APPEND_DOUBLE(inner, "$lte", double_above(number));
+				 });
 }
 
 static Outcome
@@ -385,11 +390,13 @@ first_object_id(const char *text, char *id)
 static void
 put_object_id(bson_t *out, const char *path, const char *op, const char *text)
 {
-	put_operator(out, path, op, [&](bson_t *inner, const char *key) {
-		bson_oid_t id;
-		object_id_from_text(text, &id);
-		BSON_APPEND_OID(inner, key, &id);
-	});
+	put_operator(out, path, op,
+				 [&](bson_t *inner, const char *key)
+				 {
+					 bson_oid_t id;
+					 object_id_from_text(text, &id);
+					 BSON_APPEND_OID(inner, key, &id);
+				 });
 }
 
 /* The ObjectIds that compare so with a string; false if there are none. */
@@ -430,9 +437,9 @@ add_string(Items *values, const char *text)
 static void
 put_in(bson_t *out, const char *path, const Items *values)
 {
-	put_operator(out, path, "$in", [&](bson_t *inner, const char *op) {
-		BSON_APPEND_ARRAY(inner, op, values->array);
-	});
+	put_operator(out, path, "$in",
+				 [&](bson_t *inner, const char *op)
+				 { BSON_APPEND_ARRAY(inner, op, values->array); });
 }
 
 static Outcome
@@ -467,7 +474,8 @@ add_uuid(Items *values, const pg_uuid_t *uuid)
 
 	for (char *c = upper; *c != '\0'; c++)
 		*c = static_cast<char>(pg_ascii_toupper(static_cast<unsigned char>(*c)));
-	bson_append_binary(values->array, values->next_key(), -1, BSON_SUBTYPE_UUID, uuid->data, UUID_LEN);
+	bson_append_binary(values->array, values->next_key(), -1, BSON_SUBTYPE_UUID, uuid->data,
+					   UUID_LEN);
 	bson_append_utf8(values->array, values->next_key(), -1, lower, -1);
 	bson_append_utf8(values->array, values->next_key(), -1, upper, -1);
 }
@@ -545,9 +553,8 @@ put_comparison(bson_t *out, const Condition *condition, const Operand *operand)
 	{
 		case FieldKind::integer:
 			put_operator(out, path, operator_name(comparison),
-						 [&](bson_t *inner, const char *op) {
-							 BSON_APPEND_INT64(inner, op, integer_value(operand));
-						 });
+						 [&](bson_t *inner, const char *op)
+						 { BSON_APPEND_INT64(inner, op, integer_value(operand)); });
 			return Outcome::condition;
 		case FieldKind::real:
 			return put_real(out, path, comparison, real_value(operand));
@@ -676,12 +683,14 @@ put_text_equal(bson_t *out, const char *path, const char *text)
 void
 put_named(bson_t *out, const char *path, Comparison comparison, const char *name)
 {
-	put_operator(out, path, operator_name(comparison), [&](bson_t *inner, const char *op) {
-		bson_t parameter;
-		BSON_APPEND_DOCUMENT_BEGIN(inner, op, &parameter);
-		BSON_APPEND_UTF8(&parameter, "$param", name);
-		bson_append_document_end(inner, &parameter);
-	});
+	put_operator(out, path, operator_name(comparison),
+				 [&](bson_t *inner, const char *op)
+				 {
+					 bson_t parameter;
+					 BSON_APPEND_DOCUMENT_BEGIN(inner, op, &parameter);
+					 BSON_APPEND_UTF8(&parameter, "$param", name);
+					 bson_append_document_end(inner, &parameter);
+				 });
 }
 
 bool
@@ -702,11 +711,13 @@ put_condition(bson_t *out, const Condition *condition, const Operand *operands)
 			return true;
 		case Comparison::is_true:
 		case Comparison::is_not_false:
-			put_truth(out, condition->path, true, condition->comparison == Comparison::is_not_false);
+			put_truth(out, condition->path, true,
+					  condition->comparison == Comparison::is_not_false);
 			return true;
 		case Comparison::is_false:
 		case Comparison::is_not_true:
-			put_truth(out, condition->path, false, condition->comparison == Comparison::is_not_true);
+			put_truth(out, condition->path, false,
+					  condition->comparison == Comparison::is_not_true);
 			return true;
 		default:
 			break;

@@ -48,8 +48,7 @@ create_table()
 
 	control.keysize = sizeof(ConnectionKey);
 	control.entrysize = sizeof(Connection);
-	connections =
-		hash_create("tenancy_mongo connections", 8, &control, HASH_ELEM | HASH_BLOBS);
+	connections = hash_create("tenancy_mongo connections", 8, &control, HASH_ELEM | HASH_BLOBS);
 	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, catalogue_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(USERMAPPINGOID, catalogue_changed, (Datum) 0);
 }
@@ -58,14 +57,15 @@ Client *
 connection_open(Oid server, Oid user, MemoryContext context)
 {
 	if (GetDatabaseEncoding() != PG_UTF8)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("foreign tables of MongoDB need a database with encoding UTF8"),
-						errdetail("The encoding of this database is %s.", GetDatabaseEncodingName()),
-						errhint("CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0;")));
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("foreign tables of MongoDB need a database with encoding UTF8"),
+				 errdetail("The encoding of this database is %s.", GetDatabaseEncodingName()),
+				 errhint("CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0;")));
 
 	/* The options and what they were made of, a password among it, go with this context. */
-	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "tenancy_mongo options",
-												  ALLOCSET_SMALL_SIZES);
+	MemoryContext scratch =
+		AllocSetContextCreate(CurrentMemoryContext, "tenancy_mongo options", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(scratch);
 	ConnectionOptions options = server_options(server, user);
 	Client *client = own<Client>(context, options, connection_interrupted);

@@ -18,10 +18,9 @@ namespace bridge
 List *
 condition_to_list(const Condition *condition)
 {
-	return list_make4(makeString(pstrdup(condition->path)),
-					  makeInteger(static_cast<int>(condition->comparison)),
-					  makeInteger(static_cast<int>(condition->kind)),
-					  makeInteger(condition->operand));
+	return list_make4(
+		makeString(pstrdup(condition->path)), makeInteger(static_cast<int>(condition->comparison)),
+		makeInteger(static_cast<int>(condition->kind)), makeInteger(condition->operand));
 }
 
 Condition
@@ -160,7 +159,8 @@ put_bounds(bson_t *command, const FindCommand *find)
 		put_named_bound(command, "limit", find->limit->name);
 	else
 		/* MongoDB takes a limit of 0 for none. */
-		switch (bound_value(find->limit, "LIMIT", ERRCODE_INVALID_ROW_COUNT_IN_LIMIT_CLAUSE, &value))
+		switch (
+			bound_value(find->limit, "LIMIT", ERRCODE_INVALID_ROW_COUNT_IN_LIMIT_CLAUSE, &value))
 		{
 			case Bound::none:
 				break;

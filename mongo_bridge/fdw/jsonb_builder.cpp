@@ -136,8 +136,7 @@ JsonbBuilder::end()
 		count = remove_duplicates(parts + level.first, count);
 	}
 
-	Jsonb *container =
-		write(parts + level.first, count, level.is_array ? JB_FARRAY : JB_FOBJECT);
+	Jsonb *container = write(parts + level.first, count, level.is_array ? JB_FARRAY : JB_FOBJECT);
 	Part *own = &parts[level.first - 1];
 	own->data = reinterpret_cast<const char *>(&container->root);
 	own->length = VARSIZE(container) - VARHDRSZ;
@@ -197,7 +196,8 @@ JsonbBuilder::write(const Part *from, int count, uint32 flags)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("document is too large for type jsonb")));
 
-	Size head = offsetof(Jsonb, root) + sizeof(uint32) + sizeof(JEntry) * static_cast<Size>(entries);
+	Size head =
+		offsetof(Jsonb, root) + sizeof(uint32) + sizeof(JEntry) * static_cast<Size>(entries);
 	auto *result = static_cast<Jsonb *>(palloc(head + size));
 	EntryWriter writer = {result->root.children, reinterpret_cast<char *>(result) + head, 0, 0};
 

@@ -18,7 +18,7 @@ enum class OptionKind
 {
 	text,
 	boolean,
-	milliseconds, /* 1 … */
+	milliseconds,		   /* 1 … */
 	milliseconds_or_never, /* 0: no limit */
 	batch_size,
 	hosts,
@@ -95,21 +95,22 @@ refuse_option(const char *name, Oid catalog)
 {
 	for (const char *secret : secret_options)
 		if (strcmp(name, secret) == 0)
-			ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-							errmsg("invalid option \"%s\"", name),
-							errdetail("Secrets are never SQL text."),
-							errhint("Write them into the file that tenancy_mongo.credentials_file names, "
-									"and name the entry: OPTIONS (credentials 'entry').")));
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+					 errmsg("invalid option \"%s\"", name),
+					 errdetail("Secrets are never SQL text."),
+					 errhint("Write them into the file that tenancy_mongo.credentials_file names, "
+							 "and name the entry: OPTIONS (credentials 'entry').")));
 
 	StringInfoData valid;
 	initStringInfo(&valid);
 	for (const OptionRule &rule : rules)
 		if (rule.catalog == catalog)
 			appendStringInfo(&valid, "%s%s", valid.len > 0 ? ", " : "", rule.name);
-	ereport(ERROR,
-			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("invalid option \"%s\"", name),
-			 valid.len > 0 ? errhint("Valid options of a %s are: %s.", object_kind(catalog), valid.data)
-						   : errhint("A %s has no options.", object_kind(catalog))));
+	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("invalid option \"%s\"", name),
+					valid.len > 0 ? errhint("Valid options of a %s are: %s.", object_kind(catalog),
+											valid.data)
+								  : errhint("A %s has no options.", object_kind(catalog))));
 	pg_unreachable();
 }
 
@@ -130,7 +131,8 @@ check_number(const char *name, const char *value, int lowest, int highest)
 
 	if (value[strspn(value, "0123456789")] != '\0' || !parse_int(value, &number, 0, nullptr) ||
 		number < lowest || number > highest)
-		refuse_value(name, psprintf("It must be a whole number between %d and %d.", lowest, highest));
+		refuse_value(name,
+					 psprintf("It must be a whole number between %d and %d.", lowest, highest));
 	return number;
 }
 
@@ -185,15 +187,17 @@ static void
 check_hosts(const char *value)
 {
 	if (strchr(value, '@') != nullptr || strstr(value, "://") != nullptr)
-		refuse_value("hosts", "It must be a list of hosts, not a connection string.",
-					 "Write OPTIONS (hosts 'db1:27017,db2:27017', credentials 'entry'), and the user and "
-					 "password into the file that tenancy_mongo.credentials_file names.");
+		refuse_value(
+			"hosts", "It must be a list of hosts, not a connection string.",
+			"Write OPTIONS (hosts 'db1:27017,db2:27017', credentials 'entry'), and the user and "
+			"password into the file that tenancy_mongo.credentials_file names.");
 
 	for (const char *host = value;;)
 	{
 		size_t length = strcspn(host, ",");
 		if (!host_is_valid(host, length))
-			refuse_value("hosts", "It must be \"host\" or \"host:port\", or several separated by commas.");
+			refuse_value("hosts",
+						 "It must be \"host\" or \"host:port\", or several separated by commas.");
 		if (host[length] == '\0')
 			return;
 		host += length + 1;
@@ -274,8 +278,9 @@ check_privilege(const OptionRule *rule)
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied to set option \"%s\" of a %s", rule->name,
 					object_kind(rule->catalog)),
-			 errdetail("Only superusers and roles with the privileges of pg_read_server_files may change "
-					   "an object that has this option."),
+			 errdetail(
+				 "Only superusers and roles with the privileges of pg_read_server_files may change "
+				 "an object that has this option."),
 			 errhint("GRANT pg_read_server_files TO %s;",
 					 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
@@ -299,9 +304,10 @@ check_required(List *options, Oid catalog)
 {
 	for (const OptionRule &rule : rules)
 		if (rule.catalog == catalog && rule.required && find_option(options, rule.name) == nullptr)
-			ereport(ERROR, (errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
-							errmsg("option \"%s\" of a %s is required", rule.name, object_kind(catalog)),
-							errhint("Add OPTIONS (%s '...').", rule.name)));
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
+					 errmsg("option \"%s\" of a %s is required", rule.name, object_kind(catalog)),
+					 errhint("Add OPTIONS (%s '...').", rule.name)));
 }
 
 /*
@@ -417,7 +423,8 @@ server_options(Oid server, Oid user)
 	result.tls = boolean_option(options, "tls", false);
 	result.application_name = text_option(options, "application_name");
 	result.read_preference = text_option(options, "read_preference");
-	result.connect_timeout_ms = number_option(options, "connect_timeout", default_connect_timeout_ms);
+	result.connect_timeout_ms =
+		number_option(options, "connect_timeout", default_connect_timeout_ms);
 	result.server_selection_timeout_ms =
 		number_option(options, "server_selection_timeout", default_server_selection_timeout_ms);
 	result.socket_timeout_ms = number_option(options, "socket_timeout", 0);

@@ -111,9 +111,10 @@ estimate_scan(PlannerInfo *root, RelOptInfo *relation, List *clauses, double row
 		if (!ships || !part.exact)
 			local = lappend(local, restriction);
 		if (!ships)
-			fetched /= Max(clause_selectivity(root, reinterpret_cast<Node *>(restriction),
-											  static_cast<int>(relation->relid), JOIN_INNER, nullptr),
-						   1e-6);
+			fetched /=
+				Max(clause_selectivity(root, reinterpret_cast<Node *>(restriction),
+									   static_cast<int>(relation->relid), JOIN_INNER, nullptr),
+					1e-6);
 	}
 	fetched = Min(fetched, relation->tuples);
 	cost_qual_eval(&evaluation, local, root);
@@ -199,17 +200,16 @@ get_foreign_paths(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table)
 	Estimate plain = estimate_scan(root, relation, relation->baserestrictinfo, relation->rows);
 	ListCell *cell;
 
-	add_path(relation, reinterpret_cast<Path *>(tenancy_foreign_path(
-						   root, relation, relation->rows, plain.startup, plain.total,
-						   relation->lateral_relids, NIL)));
+	add_path(relation, reinterpret_cast<Path *>(
+						   tenancy_foreign_path(root, relation, relation->rows, plain.startup,
+												plain.total, relation->lateral_relids, NIL)));
 
 	if (!static_cast<TablePlan *>(relation->fdw_private)->options.pushdown)
 		return;
 	foreach (cell, find_parameterizations(root, relation))
 	{
 		auto *parameters = static_cast<ParamPathInfo *>(lfirst(cell));
-		List *clauses =
-			list_concat_copy(relation->baserestrictinfo, parameters->ppi_clauses);
+		List *clauses = list_concat_copy(relation->baserestrictinfo, parameters->ppi_clauses);
 		Estimate lookup = estimate_scan(root, relation, clauses, parameters->ppi_rows);
 
 		add_path(relation, reinterpret_cast<Path *>(tenancy_foreign_path(
@@ -271,8 +271,8 @@ get_foreign_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *
 
 	List *item = list_make1(makeInteger(static_cast<int>(input->relid)));
 	add_path(output, reinterpret_cast<Path *>(tenancy_foreign_upper_path(
-						 root, output, root->upper_targets[UPPERREL_FINAL], rows,
-						 estimate.startup, estimate.total, item)));
+						 root, output, root->upper_targets[UPPERREL_FINAL], rows, estimate.startup,
+						 estimate.total, item)));
 }
 
 /*
@@ -323,8 +323,8 @@ add_clause(PlannerInfo *root, RelOptInfo *relation, Expr *clause, PlanParts *par
 	 * fits json.
 	 */
 	if (part.condition.comparison != Comparison::is_null && !is_json(part.column->vartype))
-		parts->wanted = bms_add_member(
-			parts->wanted, part.column->varattno - FirstLowInvalidHeapAttributeNumber);
+		parts->wanted = bms_add_member(parts->wanted,
+									   part.column->varattno - FirstLowInvalidHeapAttributeNumber);
 }
 
 static PlanParts

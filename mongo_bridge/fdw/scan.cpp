@@ -34,7 +34,7 @@ struct Scan
 	Oid user;
 	ColumnMap *columns;
 	FindCommand find;
-	List *operand_states; /* of ExprState */
+	List *operand_states;	  /* of ExprState */
 	AttrNumber *slot_columns; /* by the slot's position; null: the slot is the table's */
 	int slot_width;
 	Datum *values; /* of a whole row, if the slot is not */
@@ -109,7 +109,8 @@ describe_find(ForeignScan *plan, const TableOptions *options, Oid foreign_table,
 	{
 		Form_pg_attribute attribute = TupleDescAttr(row, i);
 		if (attribute->attisdropped ||
-			!(whole_row || list_member_int(plan_item(plan, PlanItem::attributes), attribute->attnum)))
+			!(whole_row ||
+			  list_member_int(plan_item(plan, PlanItem::attributes), attribute->attnum)))
 			continue;
 		ColumnOptions column = column_options(foreign_table, attribute->attnum);
 		find.whole = find.whole || column.document;
@@ -153,13 +154,12 @@ begin_foreign_scan(ForeignScanState *node, int flags)
 	scan->server = GetForeignTable(foreign_table)->serverid;
 	scan->user = tenancy_scan_user(plan, exec_rt_fetch(relation, estate));
 	scan->columns = column_map_build(scan->table, wanted_columns(plan), estate->es_query_cxt);
-	scan->find =
-		describe_find(plan, &scan->options, foreign_table, RelationGetDescr(scan->table));
+	scan->find = describe_find(plan, &scan->options, foreign_table, RelationGetDescr(scan->table));
 	scan->operand_states = ExecInitExprList(plan->fdw_exprs, &node->ss.ps);
 	if (plan->scan.scanrelid == 0)
 		use_slot_columns(scan, plan_item(plan, PlanItem::slot_columns));
-	scan->context = AllocSetContextCreate(estate->es_query_cxt, "tenancy_mongo scan",
-										  ALLOCSET_DEFAULT_SIZES);
+	scan->context =
+		AllocSetContextCreate(estate->es_query_cxt, "tenancy_mongo scan", ALLOCSET_DEFAULT_SIZES);
 	node->fdw_state = scan;
 }
 
@@ -173,11 +173,12 @@ tenancy_api()
 	auto *api = static_cast<TenancyApi *>(*find_rendezvous_variable(TENANCY_API_RENDEZVOUS));
 
 	if (api == nullptr || api->version != TENANCY_API_VERSION)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("foreign tables with option \"tenant_field\" need the tenant context"),
-						errdetail("The library \"tenancy\" is not loaded, or is of another version."),
-						errhint("Add this line to postgresql.conf and restart the server: "
-								"shared_preload_libraries = 'tenancy'")));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("foreign tables with option \"tenant_field\" need the tenant context"),
+				 errdetail("The library \"tenancy\" is not loaded, or is of another version."),
+				 errhint("Add this line to postgresql.conf and restart the server: "
+						 "shared_preload_libraries = 'tenancy'")));
 	return api;
 }
 
@@ -225,8 +226,8 @@ compute_operands(ForeignScanState *node, Scan *scan)
 	foreach (cell, scan->operand_states)
 	{
 		Operand *operand = &scan->find.operands[i++];
-		operand->value = ExecEvalExpr(static_cast<ExprState *>(lfirst(cell)), context,
-									  &operand->isnull);
+		operand->value =
+			ExecEvalExpr(static_cast<ExprState *>(lfirst(cell)), context, &operand->isnull);
 	}
 }
 
@@ -324,7 +325,8 @@ collection_is_known(Oid foreign_table, HASHACTION action)
 		CacheRegisterRelcacheCallback(forget_collections, (Datum) 0);
 		CacheRegisterSyscacheCallback(
 			FOREIGNSERVEROID,
-			[](Datum arg, int cache, uint32 hash) { forget_collections(arg, InvalidOid); }, (Datum) 0);
+			[](Datum arg, int cache, uint32 hash) { forget_collections(arg, InvalidOid); },
+			(Datum) 0);
 	}
 	hash_search(known_collections, &foreign_table, action, &found);
 	return found;
@@ -348,13 +350,16 @@ collection_exists(Scan *scan)
 	BSON_APPEND_BOOL(command, "nameOnly", true);
 	BSON_APPEND_BOOL(command, "authorizedCollections", true);
 
-	bool asked = attempt(&failure, [&] {
-		Document reply = client->command(scan->options.database, command, true);
-		bson_iter_t field;
-		bson_iter_t found;
-		exists = bson_iter_init(&field, reply.get()) &&
-				 bson_iter_find_descendant(&field, "cursor.firstBatch.0", &found);
-	});
+	bool asked =
+		attempt(&failure,
+				[&]
+				{
+					Document reply = client->command(scan->options.database, command, true);
+					bson_iter_t field;
+					bson_iter_t found;
+					exists = bson_iter_init(&field, reply.get()) &&
+							 bson_iter_find_descendant(&field, "cursor.firstBatch.0", &found);
+				});
 	if (!asked && failure.server_code != unauthorized)
 		raise_failure(&failure);
 	return exists || !asked;
@@ -368,16 +373,17 @@ check_collection(Scan *scan)
 	if (collection_is_known(foreign_table, HASH_FIND))
 		return;
 	if (!scan->seen && !collection_exists(scan))
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_TABLE_NOT_FOUND),
-				 errmsg("collection \"%s.%s\" of foreign table \"%s\" does not exist",
-						scan->options.database, scan->options.collection,
-						RelationGetRelationName(scan->table)),
-				 errhint("Create the collection, or correct the name: ALTER FOREIGN TABLE %s OPTIONS (SET "
-						 "collection '...');",
-						 quote_qualified_identifier(
-							 get_namespace_name(RelationGetNamespace(scan->table)),
-							 RelationGetRelationName(scan->table)))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FDW_TABLE_NOT_FOUND),
+			 errmsg("collection \"%s.%s\" of foreign table \"%s\" does not exist",
+					scan->options.database, scan->options.collection,
+					RelationGetRelationName(scan->table)),
+			 errhint(
+				 "Create the collection, or correct the name: ALTER FOREIGN TABLE %s OPTIONS (SET "
+				 "collection '...');",
+				 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(scan->table)),
+											RelationGetRelationName(scan->table)))));
 	collection_is_known(foreign_table, HASH_ENTER);
 }
 
@@ -420,13 +426,16 @@ find_document_id(Scan *scan, const bson_t *document, const char *path)
 
 	CursorHome *home = own<CursorHome>(CurrentMemoryContext);
 	const bson_t *found = nullptr;
-	if (!attempt(&failure, [&] {
-			home->cursor.emplace(*client, scan->options.database, command, "the document's _id");
-			found = home->cursor->next();
-		}))
+	if (!attempt(&failure,
+				 [&]
+				 {
+					 home->cursor.emplace(*client, scan->options.database, command,
+										  "the document's _id");
+					 found = home->cursor->next();
+				 }))
 		return nullptr;
 	return found != nullptr && bson_iter_init_find(&field, found, "_id") ? bson_value_text(&field)
-																		  : nullptr;
+																		 : nullptr;
 }
 
 /*
@@ -556,9 +565,9 @@ table_name(Oid foreign_table, ExplainState *explain)
 {
 	const char *name = get_rel_name(foreign_table);
 
-	return explain->verbose
-			   ? quote_qualified_identifier(get_namespace_name(get_rel_namespace(foreign_table)), name)
-			   : quote_identifier(name);
+	return explain->verbose ? quote_qualified_identifier(
+								  get_namespace_name(get_rel_namespace(foreign_table)), name)
+							: quote_identifier(name);
 }
 
 void
@@ -569,8 +578,8 @@ explain_foreign_scan(ForeignScanState *node, ExplainState *explain)
 
 	/* Such a plan is of no relation to the server, which leaves out the name. */
 	if (plan->scan.scanrelid == 0)
-		ExplainPropertyText("Relations", psprintf("Limit on (%s)", table_name(foreign_table, explain)),
-							explain);
+		ExplainPropertyText("Relations",
+							psprintf("Limit on (%s)", table_name(foreign_table, explain)), explain);
 	if (!explain->verbose)
 		return;
 
@@ -584,7 +593,8 @@ explain_foreign_scan(ForeignScanState *node, ExplainState *explain)
 	bool sent = deparse_find(&find, command);
 	ExplainPropertyText("Remote database", options.database, explain);
 	ExplainPropertyText("Remote command",
-						sent ? bson_document_text(command) : "none: no document can match", explain);
+						sent ? bson_document_text(command) : "none: no document can match",
+						explain);
 }
 
 } // namespace bridge

@@ -115,11 +115,12 @@ libc_locale(Oid collation)
 
 	if (!HeapTupleIsValid(tuple))
 		return nullptr;
-	char provider =
-		is_default ? reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple))->datlocprovider
-				   : reinterpret_cast<Form_pg_collation>(GETSTRUCT(tuple))->collprovider;
+	char provider = is_default
+						? reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple))->datlocprovider
+						: reinterpret_cast<Form_pg_collation>(GETSTRUCT(tuple))->collprovider;
 	Datum locale = SysCacheGetAttr(
-		cache, tuple, is_default ? Anum_pg_database_datcollate : Anum_pg_collation_collcollate, &isnull);
+		cache, tuple, is_default ? Anum_pg_database_datcollate : Anum_pg_collation_collcollate,
+		&isnull);
 	if (provider == COLLPROVIDER_LIBC && !isnull)
 		result = TextDatumGetCString(locale);
 	ReleaseSysCache(tuple);
@@ -225,7 +226,8 @@ decimal_is_exact(Expr *operand)
 	if (!IsA(operand, Const) || reinterpret_cast<Const *>(operand)->constisnull)
 		return false;
 	Numeric number = DatumGetNumeric(reinterpret_cast<Const *>(operand)->constvalue);
-	return numeric_is_nan(number) || numeric_is_inf(number) || numeric_is_small_integer(number, &value);
+	return numeric_is_nan(number) || numeric_is_inf(number) ||
+		   numeric_is_small_integer(number, &value);
 }
 
 static bool

@@ -91,7 +91,7 @@ sub no_cursor_is_left
 sub wait_until_waiting
 {
 	my ($session) = @_;
-	return $node->poll_query_until('postgres', "SELECT state = 'active' AND query NOT LIKE '%pg_backend_pid%' FROM pg_stat_activity WHERE pid = $session->{pid}");
+	return $node->poll_query_until('postgres', "SELECT state = 'active' AND wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = $session->{pid}");
 }
 
 my $session = session();
