@@ -43,7 +43,7 @@ refuse_column(Relation foreign_table, Form_pg_attribute attribute, const char *d
 						   NameStr(attribute->attname), RelationGetRelationName(foreign_table),
 						   format_type_with_typemod(attribute->atttypid, attribute->atttypmod)),
 					errdetail("%s", detail),
-					errhint("Use a type that docs/foreign_data_wrapper.md lists; jsonb holds a "
+					errhint("Use a type that docs/fdw.md lists; jsonb holds a "
 							"value of any type.")));
 	pg_unreachable();
 }
