@@ -167,11 +167,13 @@ begin_foreign_scan(ForeignScanState *node, int flags)
  * The tenant
  */
 
-static const TenancyApi *
-tenancy_api()
+static const char *
+current_tenant()
 {
-	auto *api = static_cast<TenancyApi *>(*find_rendezvous_variable(TENANCY_API_RENDEZVOUS));
+	static const TenancyApi *api = nullptr;
 
+	if (api == nullptr)
+		api = static_cast<TenancyApi *>(*find_rendezvous_variable(TENANCY_API_RENDEZVOUS));
 	if (api == nullptr || api->version != TENANCY_API_VERSION)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -179,7 +181,7 @@ tenancy_api()
 				 errdetail("The library \"tenancy\" is not loaded, or is of another version."),
 				 errhint("Add this line to postgresql.conf and restart the server: "
 						 "shared_preload_libraries = 'tenancy'")));
-	return api;
+	return api->current_tenant();
 }
 
 /* The tenant of the scan that starts; false if there is none. */
@@ -189,7 +191,7 @@ take_tenant(Scan *scan)
 	if (scan->options.tenant_field == nullptr)
 		return true;
 
-	const char *tenant = tenancy_api()->current_tenant();
+	const char *tenant = current_tenant();
 	if (tenant == nullptr)
 		return false;
 	scan->find.tenant.type = CSTRINGOID;
@@ -203,7 +205,7 @@ check_tenant(Scan *scan)
 	if (scan->options.tenant_field == nullptr)
 		return;
 
-	const char *tenant = tenancy_api()->current_tenant();
+	const char *tenant = current_tenant();
 	if (tenant == nullptr || strcmp(tenant, DatumGetCString(scan->find.tenant.value)) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -237,10 +239,14 @@ compute_operands(ForeignScanState *node, Scan *scan)
  */
 static constexpr int default_batch_size = 5000;
 
-/* A kept connection may have died since: then there is a second try on a new one. */
+/* How long a connection that died unnoticed may take to show it. */
+static constexpr int stale_connection_ms = 1000;
+
+/* A kept connection may have died since its last use: then there is a second try on a new one. */
 static void
 open_cursor(Scan *scan, const bson_t *command)
 {
+	TimestampTz started = GetCurrentTimestamp();
 	const char *what =
 		psprintf("collection \"%s.%s\"", scan->options.database, scan->options.collection);
 	bool kept;
@@ -249,14 +255,17 @@ open_cursor(Scan *scan, const bson_t *command)
 	Failure failure;
 	auto open = [&] { home->cursor.emplace(*client, scan->options.database, command, what); };
 
+	pgstat_report_wait_start(PG_WAIT_EXTENSION);
 	if (!attempt(&failure, open))
 	{
-		if (!kept || !client->broken())
+		if (!kept || !client->broken() ||
+			TimestampDifferenceExceeds(started, GetCurrentTimestamp(), stale_connection_ms))
 			raise_failure(&failure);
 		CHECK_FOR_INTERRUPTS();
 		client = connection_get(scan->server, scan->user);
 		guarded(open);
 	}
+	pgstat_report_wait_end();
 	home->cursor->set_batch_size(scan->options.batch_size > 0 ? scan->options.batch_size
 															  : default_batch_size);
 	scan->home = home;
@@ -442,11 +451,23 @@ find_document_id(Scan *scan, const bson_t *document, const char *path)
  * Rows
  */
 
+/* pg_stat_activity shows a wait for MongoDB as one of an extension; an ERROR ends it as well. */
+static const bson_t *
+read_document(Cursor *cursor)
+{
+	if (cursor->has_buffered())
+		return guarded([&] { return cursor->next(); });
+
+	pgstat_report_wait_start(PG_WAIT_EXTENSION);
+	const bson_t *document = guarded([&] { return cursor->next(); });
+	pgstat_report_wait_end();
+	return document;
+}
+
 static const bson_t *
 next_document(Scan *scan)
 {
-	Cursor *cursor = &*scan->home->cursor;
-	const bson_t *document = guarded([&] { return cursor->next(); });
+	const bson_t *document = read_document(&*scan->home->cursor);
 
 	if (!scan->seen)
 	{

@@ -61,7 +61,7 @@ sub say_to
 	$session->{turn}++;
 	$session->{started} = time;
 	$session->{in} .= "$sql;\n\\echo end of $session->{turn}\n\\warn end of $session->{turn}\n";
-	$session->{psql}->pump_nb;
+	$session->{psql}->pump_nb while length $session->{in};
 	return;
 }
 
