@@ -35,11 +35,22 @@ has_postgresql_server()
 	pg_config=$(find_pg_config) && [ -x "$("$pg_config" --bindir)/postgres" ]
 }
 
+# Headers of another minor release build a module that may not fit the server: 15.20 changed what a row looks like.
 has_postgresql_headers()
 {
-	local pg_config
-	pg_config=$(find_pg_config) && [ -f "$("$pg_config" --pgxs)" ] &&
-		[ -f "$("$pg_config" --includedir-server)/postgres.h" ]
+	local pg_config version
+	pg_config=$(find_pg_config) && [ -f "$("$pg_config" --pgxs)" ] || return
+	version=$(sed -n 's/^#define PG_VERSION "\(.*\)"$/\1/p' "$("$pg_config" --includedir-server)/pg_config.h") &&
+		[ "$("$("$pg_config" --bindir)/postgres" --version)" = "postgres (PostgreSQL) $version" ]
+}
+
+# The headers of the server that is installed, which may be an older one than the archive's newest; it is not upgraded.
+headers_package()
+{
+	local version
+	version=$(dpkg-query --show --showformat='${db:Status-Status} ${Version}' postgresql-15 2> /dev/null) || true
+	[[ $version == installed\ * ]] && version="=${version#installed }" || version=''
+	printf 'postgresql-server-dev-15%s' "$version"
 }
 
 # Of libmongoc's names, Debian has the first.
@@ -59,7 +70,7 @@ list_missing()
 	need g++ has g++
 	need pkg-config has pkg-config
 	need postgresql-15 has_postgresql_server
-	need postgresql-server-dev-15 has_postgresql_headers
+	need "$(headers_package)" has_postgresql_headers
 	need libmongoc-dev has_mongoc
 	need libpq-dev pkg-config --exists libpq
 
@@ -105,7 +116,7 @@ install_packages()
 		echo 'create_main_cluster = false' > "$no_cluster"
 		trap 'rm -f "$no_cluster"' EXIT
 	fi
-	apt-get install -y --no-install-recommends "${missing[@]}"
+	apt-get install -y --no-install-recommends --allow-downgrades "${missing[@]}"
 }
 
 # Says the line to run; nothing was changed.
