@@ -90,12 +90,16 @@ refuse_to_leave_cursors()
 		const char *name = static_cast<const char *>(lfirst(cell));
 		Portal portal = held_cursor(name);
 
-		if (portal && portal->creation_time >= GetCurrentTransactionStartTimestamp())
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cursor \"%s\" cannot be held longer than its transaction", name),
-					 errdetail("The transaction has set the tenant, and somebody else may have the connection next."),
-					 errhint("CLOSE it, or set the tenant for the session in a transaction before.")));
+		if (!portal || portal->creation_time < GetCurrentTransactionStartTimestamp())
+			continue;
+
+		/* It holds its rows already, and would survive the error. */
+		PortalDrop(portal, false);
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cursor \"%s\" cannot be held longer than its transaction", name),
+				 errdetail("The transaction has set the tenant, and somebody else may have the connection next."),
+				 errhint("CLOSE it, or set the tenant for the session in a transaction before.")));
 	}
 }
 
@@ -146,9 +150,12 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree, 
 	const char *held = IsA(command, DeclareCursorStmt) && (declare->options & CURSOR_OPT_HOLD)
 						   ? pstrdup(declare->portalname)
 						   : nullptr;
+	bool fetches = IsA(command, FetchStmt);
 	bool copies = IsA(command, CopyStmt) && reinterpret_cast<CopyStmt *>(command)->is_from;
 
-	if (IsA(command, FetchStmt))
+	if (unlikely(close_pending) && IsTransactionState())
+		close_held_cursors();
+	if (fetches)
 	{
 		statement_begins();
 		if (context_was_lost())
@@ -161,7 +168,9 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree, 
 		note_held_cursor(held);
 	if (copies && completion)
 		stat_rows(CMD_INSERT, completion->nprocessed);
-	if (unlikely(close_pending) && IsTransactionState())
+
+	/* The server still looks at a cursor that was just fetched from. */
+	if (unlikely(close_pending) && IsTransactionState() && !fetches)
 		close_held_cursors();
 }
 

@@ -19,6 +19,7 @@ CREATE ROLE bound_service LOGIN IN ROLE tenancy_service;
 CREATE ROLE bound_auditor LOGIN;
 CREATE ROLE bound_root LOGIN;
 CREATE ROLE bound_helper LOGIN CREATEROLE;
+GRANT bound_alice TO bound_helper WITH ADMIN OPTION;
 GRANT SELECT, INSERT, UPDATE, DELETE ON orders TO PUBLIC;
 GRANT SELECT ON seen TO PUBLIC;
 GRANT EXECUTE ON FUNCTION tenancy.set_context TO bound_service;

@@ -194,7 +194,9 @@ SELECT tenancy.clear_tenant();
 SET app.current_tenant_id = 'tenant-001';
 \echo :SQLSTATE
 SET LOCAL app.current_tenant_id = 'tenant-001';
+\set VERBOSITY sqlstate
 SET SESSION "App.Current_Tenant_ID" = 'tenant-001';
+\set VERBOSITY default
 SELECT set_config('app.current_tenant_id', 'tenant-001', false);
 SELECT set_config('app.current_tenant_id', '', true);
 RESET app.current_tenant_id;
