@@ -47,13 +47,6 @@ blame(int sqlstate)
 namespace
 {
 
-/* The tables that a batch touches. */
-struct Tables
-{
-	MirrorTable **items;
-	int count;
-};
-
 /* Is this one of the collections that an upheaval took away? */
 bool
 is_taken_away(const MirrorTable *table, const EventBatch *batch)
@@ -62,21 +55,6 @@ is_taken_away(const MirrorTable *table, const EventBatch *batch)
 		return false;
 	return batch->upheaval == Upheaval::drop_database ||
 		   strcmp(table->collection, batch->from.collection) == 0;
-}
-
-Tables
-touched_tables(Stream *stream, EventBatch *batch)
-{
-	Tables tables;
-
-	tables.items = static_cast<MirrorTable **>(MemoryContextAlloc(
-		batch->context, sizeof(MirrorTable *) * Max(1, stream->table_count)));
-	tables.count = 0;
-	for (int i = 0; i < stream->table_count; i++)
-		if (stream->tables[i].phase == Phase::follow &&
-			(stream->tables[i].events > 0 || is_taken_away(&stream->tables[i], batch)))
-			tables.items[tables.count++] = &stream->tables[i];
-	return tables;
 }
 
 void
@@ -104,6 +82,80 @@ apply_change(Applier *applier, const Change *change)
 	}
 }
 
+/* What to do with each change of a range. */
+enum class Attempt
+{
+	apply,
+	take_out_first /* the row goes, and comes again */
+};
+
+/* The tables of some changes that are written as one user, each once. */
+int
+tables_of(const Change *changes, int from, int to, Oid user, MirrorTable **tables)
+{
+	int count = 0;
+
+	for (int i = from; i < to; i++)
+		if (!changes[i].table->chosen && table_writer(changes[i].table) == user)
+		{
+			changes[i].table->chosen = true;
+			tables[count++] = changes[i].table;
+		}
+	for (int i = 0; i < count; i++)
+		tables[i]->chosen = false;
+	return count;
+}
+
+/* Applies the changes of a range to the tables that are written as one user; false if a definition has changed. */
+bool
+apply_as(Oid user, const Change *changes, int from, int to, Attempt how, bool careful)
+{
+	auto **tables = static_cast<MirrorTable **>(palloc(sizeof(MirrorTable *) * (to - from)));
+	int count = tables_of(changes, from, to, user, tables);
+	Applier *applier = applier_open(tables, count, RowExclusiveLock, careful);
+	bson_iter_t key;
+
+	if (!applier)
+		return false;
+	for (int i = from; i < to; i++)
+	{
+		if (table_writer(changes[i].table) != user)
+			continue;
+		if (how == Attempt::take_out_first && change_key(&changes[i], &key))
+		{
+			target_remove(applier_target(applier, changes[i].table), &key);
+			CommandCounterIncrement();
+		}
+		apply_change(applier, &changes[i]);
+	}
+	applier_close(applier);
+	pfree(tables);
+	return true;
+}
+
+/* Applies a range, user by user, mostly one; false if a definition has changed. */
+bool
+apply_range(const Change *changes, int from, int to, Attempt how, bool careful)
+{
+	List *users = NIL;
+	ListCell *cell;
+
+	for (int i = from; i < to; i++)
+		users = list_append_unique_oid(users, table_writer(changes[i].table));
+	foreach (cell, users)
+		if (!apply_as(lfirst_oid(cell), changes, from, to, how, careful))
+			return false;
+	list_free(users);
+	return true;
+}
+
+void
+fail_for_changed_definition()
+{
+	ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					errmsg("a mirrored table changed while rows were applied")));
+}
+
 /* ---- carefully ---- */
 
 struct Careful
@@ -113,54 +165,6 @@ struct Careful
 	MemoryContext context;
 	bool stop_tables;
 };
-
-/* What to do with each change of a range. */
-enum class Attempt
-{
-	apply,
-	take_out_first /* the row goes, and comes again */
-};
-
-Applier *
-open_or_fail(MirrorTable *const *tables, int count)
-{
-	Applier *applier = applier_open(tables, count, RowExclusiveLock, true);
-
-	if (!applier)
-		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						errmsg("a mirrored table changed while rows were applied")));
-	return applier;
-}
-
-void
-apply_range(Careful *careful, int from, int to, Attempt how)
-{
-	MirrorTable **tables =
-		static_cast<MirrorTable **>(palloc(sizeof(MirrorTable *) * (to - from)));
-	int count = 0;
-	bson_iter_t key;
-
-	for (int i = from; i < to; i++)
-	{
-		bool known = false;
-		for (int j = 0; j < count && !known; j++)
-			known = tables[j] == careful->changes[i].table;
-		if (!known)
-			tables[count++] = careful->changes[i].table;
-	}
-
-	Applier *applier = open_or_fail(tables, count);
-	for (int i = from; i < to; i++)
-	{
-		if (how == Attempt::take_out_first && change_key(&careful->changes[i], &key))
-		{
-			target_remove(applier_target(applier, careful->changes[i].table), &key);
-			CommandCounterIncrement();
-		}
-		apply_change(applier, &careful->changes[i]);
-	}
-	applier_close(applier);
-}
 
 /* Runs something in a subtransaction; the error if that fails and a document or table is to blame. */
 template <class Body>
@@ -197,8 +201,10 @@ try_in_subtransaction(MemoryContext context, Body &&body)
 ErrorData *
 try_range(Careful *careful, int from, int to, Attempt how)
 {
-	return try_in_subtransaction(careful->context,
-								 [&] { apply_range(careful, from, to, how); });
+	return try_in_subtransaction(careful->context, [&] {
+		if (!apply_range(careful->changes, from, to, how, true))
+			fail_for_changed_definition();
+	});
 }
 
 /* Halves of halves, until the changes that fail are alone. */
@@ -236,10 +242,9 @@ make_misfit(Careful *careful, int i)
 void
 stop_table(MirrorTable *table, const ErrorData *error)
 {
-	ereport(WARNING,
-			(errcode(error->sqlerrcode),
-			 errmsg("mirror of table %u stopped: %s", table->local, error->message),
-			 errhint("It is copied again when the cause is mended.")));
+	ereport(WARNING, (errcode(error->sqlerrcode),
+					  errmsg("mirror of table %u stopped: %s", table->local, error->message),
+					  errhint("It is copied again when the cause is mended.")));
 	table_set_phase(table, Phase::error, error->sqlerrcode, error->message);
 }
 
@@ -276,8 +281,10 @@ settle(Careful *careful, int i)
 void
 empty_table(MirrorTable *table)
 {
-	Applier *applier = open_or_fail(&table, 1);
+	Applier *applier = applier_open(&table, 1, RowExclusiveLock, true);
 
+	if (!applier)
+		fail_for_changed_definition();
 	(void) target_remove_others(applier_target(applier, table), nullptr);
 	applier_close(applier);
 	misfit_remove_all(table);
@@ -311,32 +318,15 @@ follow_upheaval(Stream *stream, EventBatch *batch, bool careful)
 
 /* ---- the transaction ---- */
 
-/* Applies all changes as a whole; false if a definition has changed. */
-bool
-apply_plainly(Stream *stream, EventBatch *batch)
-{
-	Tables tables = touched_tables(stream, batch);
-	Applier *applier = applier_open(tables.items, tables.count, RowExclusiveLock, false);
-
-	if (!applier)
-		return false;
-	for (int i = 0; i < batch->count; i++)
-		apply_change(applier, &batch->changes[i]);
-	applier_close(applier);
-	return true;
-}
-
 bool
 run_transaction(Stream *stream, EventBatch *batch, const bson_t *token, bool careful)
 {
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
+	check_constraints_at_once();
 	if (careful)
-	{
-		check_constraints_at_once();
 		apply_carefully(batch->changes, batch->count, batch->context, true);
-	}
-	else if (!apply_plainly(stream, batch))
+	else if (!apply_range(batch->changes, 0, batch->count, Attempt::apply, false))
 	{
 		AbortCurrentTransaction();
 		return false;
@@ -381,8 +371,8 @@ apply_carefully(Change *changes, int count, MemoryContext context, bool stop_tab
 
 	if (count == 0)
 		return;
-	careful.errors = static_cast<ErrorData **>(
-		MemoryContextAllocZero(context, sizeof(ErrorData *) * count));
+	careful.errors =
+		static_cast<ErrorData **>(MemoryContextAllocZero(context, sizeof(ErrorData *) * count));
 	bisect(&careful, 0, count);
 	for (int i = 0; i < count; i++)
 		if (careful.errors[i] && blame(careful.errors[i]->sqlerrcode) == Blame::document)

@@ -44,6 +44,7 @@ struct Worker
 	bool post_images;	  /* the server can send them */
 	ChangeStream *events; /* null: to be opened */
 	MemoryContext events_context;
+	int batch_size; /* that they were opened with */
 	EventBatch *batch;
 	TimestampTz saved_at;
 	TimestampTz loaded_at;
@@ -92,8 +93,8 @@ describe_pipeline(const Stream *stream)
 
 	for (int i = 0; i < stream->table_count; i++)
 		if (stream->tables[i].collection)
-			names = lappend(names, psprintf("%s.%s", stream->tables[i].database,
-											stream->tables[i].collection));
+			names = lappend(
+				names, psprintf("%s.%s", stream->tables[i].database, stream->tables[i].collection));
 	list_sort(names, compare_names);
 	initStringInfo(&text);
 	foreach (cell, names)
@@ -222,8 +223,8 @@ check_deployment(Worker *worker)
 void
 connect(Worker *worker)
 {
-	worker->client_context = AllocSetContextCreate(TopMemoryContext, "tenancy mirror connection",
-												   ALLOCSET_SMALL_SIZES);
+	worker->client_context =
+		AllocSetContextCreate(TopMemoryContext, "tenancy mirror connection", ALLOCSET_SMALL_SIZES);
 	StartTransactionCommand();
 	worker->client = connection_open(worker->server, GetUserId(), worker->client_context);
 	CommitTransactionCommand();
@@ -323,8 +324,7 @@ build_pipeline(Stream *stream, MemoryContext context)
 	number = 0;
 	foreach (cell, groups)
 	{
-		auto *first =
-			static_cast<const MirrorTable *>(linitial(static_cast<List *>(lfirst(cell))));
+		auto *first = static_cast<const MirrorTable *>(linitial(static_cast<List *>(lfirst(cell))));
 		length = bson_uint32_to_string(number++, &name, buffer, sizeof(buffer));
 		bson_append_utf8(&in, name, static_cast<int>(length), first->database, -1);
 	}
@@ -365,6 +365,7 @@ open_events(Worker *worker)
 	worker->events = own<ChangeStream>(worker->events_context, *worker->client, pipeline->get(),
 									   worker->post_images ? "whenAvailable" : nullptr, start,
 									   mirror_batch_size);
+	worker->batch_size = mirror_batch_size;
 	worker->saved_at = 0;
 }
 
@@ -402,13 +403,13 @@ check_events(Worker *worker)
 			close_events(worker);
 			return false;
 		case StreamState::oversized:
-			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-							errmsg("a change event of server %u is larger than 16 MB",
-								   worker->server),
-							errdetail("%s", worker->events->state_detail()),
-							errhint("Post-images add a document to its event; they may be switched "
-									"off by collMod: {changeStreamPreAndPostImages: {enabled: "
-									"false}}.")));
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("a change event of server %u is larger than 16 MB", worker->server),
+					 errdetail("%s", worker->events->state_detail()),
+					 errhint("Post-images add a document to its event; they may be switched "
+							 "off by collMod: {changeStreamPreAndPostImages: {enabled: "
+							 "false}}.")));
 	}
 	pg_unreachable();
 }
@@ -420,8 +421,9 @@ must_save_token(const Worker *worker)
 	const bson_t *token = worker->events->token();
 
 	return token && strcmp(token_position(token), worker->stream->position) != 0 &&
-		   (!worker->stream->token || TimestampDifferenceExceeds(worker->saved_at, GetCurrentTimestamp(),
-																 save_idle_token_ms));
+		   (!worker->stream->token ||
+			TimestampDifferenceExceeds(worker->saved_at, GetCurrentTimestamp(),
+									   save_idle_token_ms));
 }
 
 /* Applies what one getMore gave; false if a definition changed and the rest is to be received again. */
@@ -429,8 +431,8 @@ bool
 apply_received(Worker *worker)
 {
 	EventBatch *batch = worker->batch;
-	ClusterTime now = cluster_time(worker->events->operation_seconds(),
-								   worker->events->operation_increment());
+	ClusterTime now =
+		cluster_time(worker->events->operation_seconds(), worker->events->operation_increment());
 	bool last = false;
 
 	while (!last)
@@ -454,6 +456,8 @@ apply_received(Worker *worker)
 void
 follow(Worker *worker)
 {
+	if (worker->events && worker->batch_size != mirror_batch_size)
+		close_events(worker);
 	if (!worker->events)
 		open_events(worker);
 	if (!check_events(worker))
@@ -516,8 +520,8 @@ run(Oid server)
 		static_cast<Worker *>(MemoryContextAllocZero(TopMemoryContext, sizeof(Worker)));
 
 	worker->server = server;
-	worker->loop = AllocSetContextCreate(TopMemoryContext, "tenancy mirror round",
-										 ALLOCSET_DEFAULT_SIZES);
+	worker->loop =
+		AllocSetContextCreate(TopMemoryContext, "tenancy mirror round", ALLOCSET_DEFAULT_SIZES);
 	worker->batch = event_batch_create(TopMemoryContext);
 	lock_stream(server);
 	do

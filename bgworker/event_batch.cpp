@@ -88,10 +88,10 @@ read_field(Event *event, const bson_iter_t *field)
 		event->time = cluster_time(seconds, increment);
 	}
 	else if (strcmp(name, "wallTime") == 0 && BSON_ITER_HOLDS_DATE_TIME(field))
-		event->wall_time = (bson_iter_date_time(field) -
-							static_cast<int64>(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
-								SECS_PER_DAY * 1000) *
-						   1000;
+		event->wall_time =
+			(bson_iter_date_time(field) -
+			 static_cast<int64>(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000) *
+			1000;
 }
 
 void
@@ -153,8 +153,8 @@ allocate(EventBatch *batch, int capacity)
 		batch->changes ? repalloc(batch->changes, size) : MemoryContextAlloc(batch->context, size));
 	if (batch->slots)
 		pfree(batch->slots);
-	batch->slots = static_cast<int32 *>(
-		MemoryContextAlloc(batch->context, sizeof(int32) * batch->slot_count));
+	batch->slots =
+		static_cast<int32 *>(MemoryContextAlloc(batch->context, sizeof(int32) * batch->slot_count));
 	memset(batch->slots, 0xFF, sizeof(int32) * batch->slot_count);
 }
 

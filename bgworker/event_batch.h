@@ -46,7 +46,8 @@ struct EventBatch
 	Upheaval upheaval;
 	Namespace from;
 	Namespace to;
-	const uint8_t *token; /* of the upheaval; bson_t must not lie in palloc'd memory, its alignment is larger */
+	const uint8_t *
+		token; /* of the upheaval; bson_t must not lie in palloc'd memory, its alignment is larger */
 	uint32_t token_length;
 };
 

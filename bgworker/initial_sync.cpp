@@ -48,6 +48,7 @@ struct Copy
 	TidSet *seen;	  /* null: the table was empty */
 	bool load;		  /* in bulk */
 	int64 rows;
+	uint64 generation; /* of the catalogue that says that the copy is wanted */
 
 	/* Documents that wait for a careful portion. */
 	MemoryContext portion;
@@ -74,13 +75,12 @@ build_command(Copy *copy)
 	BSON_APPEND_BOOL(copy->command->get(), "noCursorTimeout", true);
 	BSON_APPEND_DOCUMENT_BEGIN(copy->command->get(), "readConcern", &concern);
 	BSON_APPEND_UTF8(&concern, "level", copy->method.in_the_past ? "snapshot" : "majority");
-	BSON_APPEND_TIMESTAMP(&concern,
-						  copy->method.in_the_past ? "atClusterTime" : "afterClusterTime",
+	BSON_APPEND_TIMESTAMP(&concern, copy->method.in_the_past ? "atClusterTime" : "afterClusterTime",
 						  static_cast<uint32>(copy->cut >> 32), static_cast<uint32>(copy->cut));
 	bson_append_document_end(copy->command->get(), &concern);
-	copy->what = MemoryContextStrdup(
-		copy->context,
-		psprintf("collection \"%s.%s\"", copy->table->database, copy->table->collection));
+	copy->what =
+		MemoryContextStrdup(copy->context, psprintf("collection \"%s.%s\"", copy->table->database,
+													copy->table->collection));
 }
 
 /* The next document, null at the end; false if the server cannot read at the cut. */
@@ -91,8 +91,8 @@ read_next(Copy *copy, const bson_t **document)
 	const bson_t *result = nullptr;
 	bool received = attempt(&failure, [&] {
 		if (!copy->holder->cursor)
-			copy->holder->cursor = std::make_unique<Cursor>(
-				*copy->client, copy->table->database, copy->command->get(), copy->what);
+			copy->holder->cursor = std::make_unique<Cursor>(*copy->client, copy->table->database,
+															copy->command->get(), copy->what);
 		result = copy->holder->cursor->next();
 	});
 
@@ -146,8 +146,8 @@ keep_for_portion(Copy *copy, const bson_t *document)
 	auto *data = static_cast<uint8_t *>(MemoryContextAlloc(copy->portion, document->len));
 
 	memcpy(data, bson_get_data(document), document->len);
-	copy->changes[copy->count++] = {copy->table, ChangeKind::upsert, copy->cut,	   data,
-									document->len, data,			 document->len};
+	copy->changes[copy->count++] = {copy->table, ChangeKind::upsert, copy->cut, data, document->len,
+									data,		 document->len};
 	copy->bytes += document->len;
 	if (copy->count == portion_rows || copy->bytes >= portion_bytes)
 		apply_portion(copy);
@@ -168,8 +168,23 @@ take_document(Copy *copy, const bson_t *document)
 		if (where && copy->seen)
 			tid_set_add(copy->seen, where);
 	}
-	if (++copy->rows % portion_rows == 0)
-		pgstat_progress_update_param(PROGRESS_COPY_TUPLES_PROCESSED, copy->rows);
+	copy->rows++;
+}
+
+/* From time to time: shows how far the copy is, and looks whether it is still wanted. */
+bool
+go_on(Copy *copy)
+{
+	uint64 generation;
+
+	if (copy->rows % portion_rows != 0)
+		return true;
+	pgstat_progress_update_param(PROGRESS_COPY_TUPLES_PROCESSED, copy->rows);
+	generation = tenancy_api()->mirror_generation();
+	if (generation == copy->generation)
+		return true;
+	copy->generation = generation;
+	return table_is_mirrored(copy->table);
 }
 
 /* ---- the copy ---- */
@@ -186,6 +201,7 @@ begin_progress(Copy *copy)
 bool
 begin(Copy *copy)
 {
+	copy->generation = tenancy_api()->mirror_generation();
 	copy->cut = cluster_time_now(copy->client);
 	copy->holder = own<CursorHolder>(copy->context);
 	build_command(copy);
@@ -194,6 +210,7 @@ begin(Copy *copy)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(copy->context);
 	begin_progress(copy);
+	check_constraints_at_once();
 	open_applier(copy);
 	if (!copy->applier)
 		return false;
@@ -207,7 +224,6 @@ begin(Copy *copy)
 	{
 		applier_close(copy->applier);
 		copy->applier = nullptr;
-		check_constraints_at_once();
 	}
 	return true;
 }
@@ -249,6 +265,8 @@ run_copy(Copy *copy)
 		if (!document)
 			break;
 		take_document(copy, document);
+		if (!go_on(copy))
+			return Outcome::gone;
 	}
 	finish_rows(copy);
 	if (!copy->method.in_the_past)
@@ -306,9 +324,10 @@ stop_table(MirrorTable *table, const ErrorData *error)
 void
 log_copied(const Copy *copy, TimestampTz started)
 {
-	ereport(LOG, (errmsg("mirror copied %lld documents of %s into table %u in %.1f s",
-						 static_cast<long long>(copy->rows), copy->what, copy->table->local,
-						 TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()) / 1000.0)));
+	ereport(LOG,
+			(errmsg("mirror copied %lld documents of %s into table %u in %.1f s",
+					static_cast<long long>(copy->rows), copy->what, copy->table->local,
+					TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()) / 1000.0)));
 }
 
 } // namespace
@@ -341,7 +360,8 @@ initial_sync(Stream *stream, MirrorTable *table, Client *client)
 			log_copied(copy, started);
 		else if (outcome == Outcome::past_lost)
 			method.in_the_past = false;
-		else if (outcome == Outcome::failed && (method.careful || blame(error->sqlerrcode) == Blame::table))
+		else if (outcome == Outcome::failed &&
+				 (method.careful || blame(error->sqlerrcode) == Blame::table))
 		{
 			stop_table(table, error);
 			break;

@@ -59,10 +59,11 @@ struct Mapping
 {
 	ColumnMap *columns;
 	int foreign_natts;
-	AttrNumber *to_local; /* by foreign attribute number - 1: the local column of that name, 0 for none */
-	bool *required;		  /* by foreign attribute number - 1: the local column is NOT NULL */
-	bool *from_document;  /* by local attribute number - 1 */
-	int default_count;	  /* local columns that only a default fills */
+	AttrNumber
+		*to_local;	/* by foreign attribute number - 1: the local column of that name, 0 for none */
+	bool *required; /* by foreign attribute number - 1: the local column is NOT NULL */
+	bool *from_document; /* by local attribute number - 1 */
+	int default_count;	 /* local columns that only a default fills */
 	AttrNumber *default_columns;
 	ExprState **defaults;
 	AttrNumber foreign_key;
@@ -109,6 +110,7 @@ struct MirrorTable
 {
 	Oid local;
 	Oid foreign;
+	Oid owner; /* of the local table */
 	Phase phase;
 	const char *database;
 	const char *collection;
@@ -116,6 +118,8 @@ struct MirrorTable
 	const char *since;		/* position; null: none */
 	Mapping *mapping;		/* null in phase error */
 	HTAB *misfits;			/* hashes of document ids; null: none */
+
+	bool chosen; /* for a moment, by who looks for tables */
 
 	/* Of the transaction under way. */
 	int64 events;
@@ -131,7 +135,7 @@ struct Stream
 	bytea *token;			/* null: none */
 	const char *position;	/* of the token; "" for none */
 	ClusterTime start_at;
-	const char *pipeline; /* what the token was read under; null: none */
+	const char *pipeline;	   /* what the token was read under; null: none */
 	const char *open_pipeline; /* what the next one is read under */
 	ClusterTime horizon;
 	int table_count;
@@ -169,6 +173,7 @@ void stream_note_error(Oid server, const ErrorData *error);
 bool table_note_copied(Stream *stream, MirrorTable *table, ClusterTime cut, int64 rows);
 void table_set_phase(MirrorTable *table, Phase phase, int sqlstate, const char *message);
 void table_note_events(MirrorTable *table);
+bool table_is_mirrored(const MirrorTable *table);
 
 void misfit_add(MirrorTable *table, const bson_t *document, const Mismatch *mismatch,
 				ClusterTime time);
@@ -227,7 +232,10 @@ bool apply_batch(Stream *stream, EventBatch *batch, const bson_t *token);
  */
 void apply_carefully(Change *changes, int count, MemoryContext context, bool stop_tables);
 
-/* A deferred constraint fails at the commit, when nobody knows any more who is to blame: not in this transaction. */
+/*
+ * A deferred constraint fails at the commit, when nobody knows any more who is to blame, and a deferred trigger would then
+ * run as the worker's role: not in this transaction.
+ */
 void check_constraints_at_once();
 
 /* ---- target.cpp: tables open for writing in the transaction at hand ---- */
@@ -236,8 +244,11 @@ struct Target;
 struct Applier;
 struct TidSet;
 
+/* As whom a table is written: its owner, or the workers' role if that is a superuser. */
+Oid table_writer(const MirrorTable *table);
+
 /*
- * Opens and locks the local tables.  "careful": rows are locked before they are written, because another session may be
+ * Opens and locks local tables that are written as one user, and becomes this user until they are closed.  "careful": rows are locked before they are written, because another session may be
  * at them.  AFTER triggers fire at applier_close().
  */
 Applier *applier_open(MirrorTable *const *tables, int count, LOCKMODE lock, bool careful);

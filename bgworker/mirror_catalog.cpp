@@ -107,8 +107,7 @@ remember_misfit(MirrorTable *table, int64 hash)
 
 		control.keysize = sizeof(int64);
 		control.entrysize = sizeof(int64);
-		table->misfits =
-			hash_create("mirror misfits", 64, &control, HASH_ELEM | HASH_BLOBS);
+		table->misfits = hash_create("mirror misfits", 64, &control, HASH_ELEM | HASH_BLOBS);
 	}
 	(void) hash_search(table->misfits, &hash, HASH_ENTER, nullptr);
 }
@@ -163,8 +162,8 @@ read_table_rows(Stream *stream)
 	execute(&select_tables, values, nullptr);
 	MemoryContext spi = MemoryContextSwitchTo(stream->context);
 	stream->table_count = static_cast<int>(SPI_processed);
-	stream->tables = static_cast<MirrorTable *>(
-		palloc0(sizeof(MirrorTable) * Max(1, stream->table_count)));
+	stream->tables =
+		static_cast<MirrorTable *>(palloc0(sizeof(MirrorTable) * Max(1, stream->table_count)));
 	for (int i = 0; i < stream->table_count; i++)
 	{
 		MirrorTable *table = &stream->tables[i];
@@ -210,10 +209,12 @@ prepare_table(Stream *stream, MirrorTable *table)
 
 	MemoryContext caller = MemoryContextSwitchTo(stream->context);
 	TableOptions options = table_options(table->foreign);
+	table->owner = local->rd_rel->relowner;
 	table->database = options.database;
 	table->collection = options.collection;
-	table->mapping =
-		may_write(local, &problem) ? mapping_build(foreign, local, stream->context, &problem) : nullptr;
+	table->mapping = may_write(local, &problem)
+						 ? mapping_build(foreign, local, stream->context, &problem)
+						 : nullptr;
 	if (table->mapping)
 		table->mapping->definition =
 			psprintf("%s.%s\n%s", table->database, table->collection, table->mapping->definition);
@@ -466,12 +467,11 @@ table_note_copied(Stream *stream, MirrorTable *table, ClusterTime cut, int64 row
 		{REGCLASSOID, TEXTOID, TEXTOID, INT8OID, INT4OID},
 		nullptr};
 	/* A stream without a position starts where its first copy was cut. */
-	static Statement update_stream = {
-		"UPDATE tenancy_mongo.stream SET start_at = $2 "
-		"WHERE stream_id = $1 AND token IS NULL AND start_at IS NULL",
-		2,
-		{INT4OID, INT8OID},
-		nullptr};
+	static Statement update_stream = {"UPDATE tenancy_mongo.stream SET start_at = $2 "
+									  "WHERE stream_id = $1 AND token IS NULL AND start_at IS NULL",
+									  2,
+									  {INT4OID, INT8OID},
+									  nullptr};
 	char *since = position_after(cut);
 	Datum values[] = {ObjectIdGetDatum(table->local), CStringGetTextDatum(since),
 					  CStringGetTextDatum(table->mapping->definition), Int64GetDatum(rows),
@@ -518,7 +518,37 @@ table_note_events(MirrorTable *table)
 	(void) run(&update, values);
 }
 
-/* ---- writing: misfits ---- */
+/* ---- in the middle of writing rows ---- */
+
+/*
+ * The user is then the table's owner, and whatever the owner's triggers have set is in force: so these statements are run
+ * as the worker's role, and every name in them is qualified.
+ */
+static uint64
+run_as_worker(Statement *statement, Datum *values, const char *nulls = nullptr)
+{
+	Oid user;
+	int context;
+
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(GetSessionUserId(), context);
+	uint64 processed = run(statement, values, nulls);
+	SetUserIdAndSecContext(user, context);
+	return processed;
+}
+
+bool
+table_is_mirrored(const MirrorTable *table)
+{
+	static Statement select = {
+		"SELECT FROM tenancy_mongo.mirror_table WHERE local_table OPERATOR(pg_catalog.=) $1",
+		1,
+		{REGCLASSOID},
+		nullptr};
+	Datum values[] = {ObjectIdGetDatum(table->local)};
+
+	return run_as_worker(&select, values) == 1;
+}
 
 static int64
 misfit_hash(const char *document_id)
@@ -552,10 +582,9 @@ misfit_add(MirrorTable *table, const bson_t *document, const Mismatch *mismatch,
 	bson_iter_t id;
 	const char *document_id =
 		bson_iter_init_find(&id, document, "_id") ? bson_value_text(&id) : "null";
-	Datum values[8] = {
-		ObjectIdGetDatum(table->local),
-		CStringGetTextDatum(psprintf("%s.%s", table->database, table->collection)),
-		CStringGetTextDatum(document_id)};
+	Datum values[8] = {ObjectIdGetDatum(table->local),
+					   CStringGetTextDatum(psprintf("%s.%s", table->database, table->collection)),
+					   CStringGetTextDatum(document_id)};
 
 	misfit_remove(table, document_id);
 	values[3] = text_or_null(mismatch->path, &nulls[3]);
@@ -563,7 +592,7 @@ misfit_add(MirrorTable *table, const bson_t *document, const Mismatch *mismatch,
 	values[5] = CStringGetTextDatum(mismatch->sqlstate);
 	values[6] = CStringGetTextDatum(bson_document_text(document));
 	values[7] = TimestampTzGetDatum(cluster_time_to_timestamp(time));
-	(void) run(&insert, values, nulls);
+	(void) run_as_worker(&insert, values, nulls);
 	/* Should the transaction fail, the set knows one too many: it is asked before a DELETE, no more. */
 	remember_misfit(table, misfit_hash(document_id));
 }
@@ -572,8 +601,9 @@ void
 misfit_remove(MirrorTable *table, const char *document_id)
 {
 	static Statement remove = {
-		"DELETE FROM tenancy_mongo.misfits WHERE local_table = $1 "
-		"AND hashtextextended(document_id, 0) = hashtextextended($2, 0) AND document_id = $2",
+		"DELETE FROM tenancy_mongo.misfits WHERE local_table OPERATOR(pg_catalog.=) $1 "
+		"AND pg_catalog.hashtextextended(document_id, 0) OPERATOR(pg_catalog.=) "
+		"pg_catalog.hashtextextended($2, 0) AND document_id OPERATOR(pg_catalog.=) $2",
 		2,
 		{REGCLASSOID, TEXTOID},
 		nullptr};
@@ -581,19 +611,20 @@ misfit_remove(MirrorTable *table, const char *document_id)
 	if (!misfit_possible(table, document_id))
 		return;
 	Datum values[] = {ObjectIdGetDatum(table->local), CStringGetTextDatum(document_id)};
-	(void) run(&remove, values);
+	(void) run_as_worker(&remove, values);
 }
 
 void
 misfit_remove_all(MirrorTable *table)
 {
-	static Statement remove = {"DELETE FROM tenancy_mongo.misfits WHERE local_table = $1",
-							   1,
-							   {REGCLASSOID},
-							   nullptr};
+	static Statement remove = {
+		"DELETE FROM tenancy_mongo.misfits WHERE local_table OPERATOR(pg_catalog.=) $1",
+		1,
+		{REGCLASSOID},
+		nullptr};
 	Datum values[] = {ObjectIdGetDatum(table->local)};
 
-	(void) run(&remove, values);
+	(void) run_as_worker(&remove, values);
 }
 
 /* ---- positions ---- */

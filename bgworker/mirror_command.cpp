@@ -80,14 +80,13 @@ check_local_table(Relation local)
 	if (local->rd_rel->relkind != RELKIND_RELATION || local->rd_rel->relispartition ||
 		local->rd_rel->relhassubclass || IsSystemRelation(local))
 		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" cannot be a mirror", name),
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" cannot be a mirror", name),
 				 errdetail("A mirror is a plain table, no partition, parent or system table.")));
 	if (!RelationIsPermanent(local))
-		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-						errmsg("\"%s\" cannot be a mirror", name),
-						errdetail("An unlogged or temporary table would lose rows that its stream "
-								  "has passed.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" cannot be a mirror", name),
+				 errdetail("An unlogged or temporary table would lose rows that its stream "
+						   "has passed.")));
 }
 
 /* Looks below row-level security: rows that the caller does not see count as well. */
@@ -103,13 +102,12 @@ check_empty(Relation local)
 	table_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	if (!empty)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" is not empty", RelationGetRelationName(local)),
-				 errdetail("A mirror holds the rows of its foreign table and no others."),
-				 errhint("TRUNCATE %s;", quote_qualified_identifier(
-											 get_namespace_name(RelationGetNamespace(local)),
-											 RelationGetRelationName(local)))));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("table \"%s\" is not empty", RelationGetRelationName(local)),
+						errdetail("A mirror holds the rows of its foreign table and no others."),
+						errhint("TRUNCATE %s;", quote_qualified_identifier(
+													get_namespace_name(RelationGetNamespace(local)),
+													RelationGetRelationName(local)))));
 }
 
 void
@@ -132,11 +130,11 @@ check_stream(Oid server, const char *server_name)
 
 	if (run("SELECT FROM tenancy_mongo.stream WHERE server = $1 AND database <> $2", 2, types,
 			values, true) > 0)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("the mirrors of server \"%s\" belong to another database",
-							   server_name),
-						errdetail("This database is a copy, and its mirrors do not run."),
-						errhint("SELECT tenancy_mongo.adopt_mirrors();")));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the mirrors of server \"%s\" belong to another database", server_name),
+				 errdetail("This database is a copy, and its mirrors do not run."),
+				 errhint("SELECT tenancy_mongo.adopt_mirrors();")));
 }
 
 void
@@ -150,15 +148,16 @@ register_mirror(Oid foreign, Oid local, Oid server)
 		"ON CONFLICT (server) DO NOTHING",
 		2, types, values, true);
 	if (run("INSERT INTO tenancy_mongo.mirror_table (local_table, foreign_table, stream_id) "
-			"SELECT $4, $3, stream_id FROM tenancy_mongo.stream WHERE server = $1 AND database = $2 "
+			"SELECT $4, $3, stream_id FROM tenancy_mongo.stream WHERE server = $1 AND database = "
+			"$2 "
 			"ON CONFLICT (local_table) DO NOTHING",
 			4, types, values, true) == 0)
-		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
-						errmsg("table \"%s\" is a mirror already", get_rel_name(local)),
-						errhint("SELECT tenancy_mongo.unmirror('%s');",
-								quote_qualified_identifier(
-									get_namespace_name(get_rel_namespace(local)),
-									get_rel_name(local)))));
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("table \"%s\" is a mirror already", get_rel_name(local)),
+				 errhint("SELECT tenancy_mongo.unmirror('%s');",
+						 quote_qualified_identifier(get_namespace_name(get_rel_namespace(local)),
+													get_rel_name(local)))));
 }
 
 } // namespace
@@ -227,9 +226,9 @@ tenancy_mongo_unmirror(PG_FUNCTION_ARGS)
 	run("DELETE FROM tenancy_mongo.misfits WHERE local_table = $1", 1, types, values, true);
 	if (run("DELETE FROM tenancy_mongo.mirror_table WHERE local_table = $1", 1, types, values,
 			true) == 0)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("table \"%s\" is not a mirror", name),
-						errhint("SELECT local_table FROM tenancy_mongo.stat_mirror;")));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("table \"%s\" is not a mirror", name),
+				 errhint("SELECT local_table FROM tenancy_mongo.stat_mirror;")));
 	run("DELETE FROM tenancy_mongo.stream s WHERE NOT EXISTS "
 		"(SELECT FROM tenancy_mongo.mirror_table m WHERE m.stream_id = s.stream_id)",
 		0, nullptr, nullptr, true);
@@ -262,8 +261,7 @@ tenancy_mongo_mirror_worker(PG_FUNCTION_ARGS)
 	Datum values[2];
 	bool isnull[2];
 	TimestampTz level_at = 0;
-	pid_t pid =
-		tenancy_api()->worker_look_up(PG_GETARG_OID(0), TENANCY_APPLY_WORKER, &level_at);
+	pid_t pid = tenancy_api()->worker_look_up(PG_GETARG_OID(0), TENANCY_APPLY_WORKER, &level_at);
 
 	if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");

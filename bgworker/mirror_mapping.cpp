@@ -38,11 +38,46 @@ fail(MappingProblem *problem, int sqlstate, const char *message, const char *det
 	return false;
 }
 
+/* The table's name as it stands in a hint. */
+const char *
+qualified_name(Relation relation)
+{
+	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
+									  RelationGetRelationName(relation));
+}
+
 bool
 same_type(Form_pg_attribute local, Form_pg_attribute foreign)
 {
 	return local->atttypid == foreign->atttypid &&
 		   (local->atttypmod == -1 || local->atttypmod == foreign->atttypmod);
+}
+
+/* Why this column cannot take what the foreign one gives; true if it can. */
+bool
+check_column(Relation local, Form_pg_attribute foreign, AttrNumber number, MappingProblem *problem)
+{
+	const char *name = NameStr(foreign->attname);
+	const char *type = format_type_with_typemod(foreign->atttypid, foreign->atttypmod);
+	const char *message = psprintf("table \"%s\" cannot hold column \"%s\" of the foreign table",
+								   RelationGetRelationName(local), name);
+
+	if (number == InvalidAttrNumber)
+		return fail(problem, ERRCODE_DATATYPE_MISMATCH, message, "It has no column of that name.",
+					psprintf("ALTER TABLE %s ADD COLUMN %s %s;", qualified_name(local),
+							 quote_identifier(name), type));
+
+	Form_pg_attribute column = TupleDescAttr(RelationGetDescr(local), number - 1);
+	if (!same_type(column, foreign))
+		return fail(problem, ERRCODE_DATATYPE_MISMATCH, message,
+					psprintf("Its column is of type %s, the foreign one of type %s.",
+							 format_type_with_typemod(column->atttypid, column->atttypmod), type),
+					psprintf("ALTER TABLE %s ALTER COLUMN %s TYPE %s;", qualified_name(local),
+							 quote_identifier(name), type));
+	if (column->attgenerated)
+		return fail(problem, ERRCODE_DATATYPE_MISMATCH, message, "Its column is generated.",
+					nullptr);
+	return true;
 }
 
 /* Matches the columns, and writes down the definition. */
@@ -62,22 +97,8 @@ match_columns(Mapping *mapping, Relation foreign, Relation local, MappingProblem
 		if (column->attisdropped)
 			continue;
 		number = local_column(to, NameStr(column->attname));
-		if (number == InvalidAttrNumber || TupleDescAttr(to, number - 1)->attgenerated ||
-			!same_type(TupleDescAttr(to, number - 1), column))
-		{
-			const char *type = format_type_with_typemod(column->atttypid, column->atttypmod);
-			return fail(
-				problem, ERRCODE_DATATYPE_MISMATCH,
-				psprintf("table \"%s\" does not match foreign table \"%s\"",
-						 RelationGetRelationName(local), RelationGetRelationName(foreign)),
-				psprintf("It lacks a plain column \"%s\" of type %s.", NameStr(column->attname),
-						 type),
-				psprintf("ALTER TABLE %s ADD COLUMN %s %s;",
-						 quote_qualified_identifier(
-							 get_namespace_name(RelationGetNamespace(local)),
-							 RelationGetRelationName(local)),
-						 quote_identifier(NameStr(column->attname)), type));
-		}
+		if (!check_column(local, column, number, problem))
+			return false;
 		mapping->to_local[i] = number;
 		mapping->required[i] = TupleDescAttr(to, number - 1)->attnotnull;
 		mapping->from_document[number - 1] = true;
@@ -114,8 +135,8 @@ find_key_index(Mapping *mapping, Relation local, MappingProblem *problem)
 		if (is_key_index(index, mapping->local_key) && !OidIsValid(mapping->key_index))
 		{
 			Oid type = index->rd_opcintype[0];
-			Oid equal = get_opfamily_member(index->rd_opfamily[0], type, type,
-											BTEqualStrategyNumber);
+			Oid equal =
+				get_opfamily_member(index->rd_opfamily[0], type, type, BTEqualStrategyNumber);
 			mapping->key_index = RelationGetRelid(index);
 			mapping->key_equal = get_opcode(equal);
 			mapping->key_collation = index->rd_indcollation[0];
@@ -127,10 +148,7 @@ find_key_index(Mapping *mapping, Relation local, MappingProblem *problem)
 					psprintf("table \"%s\" has no unique index on column \"%s\"",
 							 RelationGetRelationName(local), column),
 					"The mirror finds a document's row by its _id.",
-					psprintf("CREATE UNIQUE INDEX ON %s (%s);",
-							 quote_qualified_identifier(
-								 get_namespace_name(RelationGetNamespace(local)),
-								 RelationGetRelationName(local)),
+					psprintf("CREATE UNIQUE INDEX ON %s (%s);", qualified_name(local),
 							 quote_identifier(column)));
 	if (OidIsValid(mapping->key_collation) && mapping->key_collation != C_COLLATION_OID &&
 		!get_collation_isdeterministic(mapping->key_collation))
@@ -146,17 +164,15 @@ find_key(Mapping *mapping, Relation foreign, Relation local, MappingProblem *pro
 {
 	mapping->foreign_key = column_map_key(mapping->columns);
 	if (mapping->foreign_key == InvalidAttrNumber)
-		return fail(problem, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-					psprintf("foreign table \"%s\" has no column for the document's _id",
-							 RelationGetRelationName(foreign)),
-					"The mirror finds a document's row by its _id.",
-					psprintf("ALTER FOREIGN TABLE %s ADD COLUMN _id text;",
-							 quote_qualified_identifier(
-								 get_namespace_name(RelationGetNamespace(foreign)),
-								 RelationGetRelationName(foreign))));
+		return fail(
+			problem, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+			psprintf("foreign table \"%s\" has no column for the document's _id",
+					 RelationGetRelationName(foreign)),
+			"The mirror finds a document's row by its _id.",
+			psprintf("ALTER FOREIGN TABLE %s ADD COLUMN _id text;", qualified_name(foreign)));
 	mapping->local_key = mapping->to_local[mapping->foreign_key - 1];
-	mapping->key_type = getBaseType(
-		TupleDescAttr(RelationGetDescr(local), mapping->local_key - 1)->atttypid);
+	mapping->key_type =
+		getBaseType(TupleDescAttr(RelationGetDescr(local), mapping->local_key - 1)->atttypid);
 	return find_key_index(mapping, local, problem);
 }
 

@@ -38,8 +38,7 @@ mirror_init()
 const TenancyApi *
 tenancy_api()
 {
-	auto *api =
-		static_cast<const TenancyApi *>(*find_rendezvous_variable(TENANCY_API_RENDEZVOUS));
+	auto *api = static_cast<const TenancyApi *>(*find_rendezvous_variable(TENANCY_API_RENDEZVOUS));
 
 	if (!api || api->version != TENANCY_API_VERSION)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -70,10 +69,14 @@ worker_start(Datum main_arg, TenancyWorkerKind kind)
 	 * lost its position with it and receives the same events again: it need not wait for the disk.
 	 */
 	const char *const settings[][2] = {
-		{"search_path", "pg_catalog, pg_temp"},	  {"synchronous_commit", "off"},
-		{"statement_timeout", "0"},				  {"lock_timeout", "0"},
-		{"default_transaction_read_only", "off"}, {"default_transaction_isolation", "read committed"},
-		{"idle_in_transaction_session_timeout", "0"}, {"row_security", "on"},
+		{"search_path", "pg_catalog, pg_temp"},
+		{"synchronous_commit", "off"},
+		{"statement_timeout", "0"},
+		{"lock_timeout", "0"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_isolation", "read committed"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"row_security", "on"},
 	};
 	for (const auto &setting : settings)
 		SetConfigOption(setting[0], setting[1], PGC_USERSET, PGC_S_OVERRIDE);
@@ -221,8 +224,7 @@ read_wishes()
 		{
 			bool isnull;
 			HeapTuple row = SPI_tuptable->vals[i];
-			Oid server =
-				DatumGetObjectId(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
+			Oid server = DatumGetObjectId(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
 
 			want_child(server, TENANCY_APPLY_WORKER);
 			if (DatumGetBool(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull)))
@@ -273,8 +275,8 @@ start_child(Child *child)
 void
 plan_next_start(Child *child)
 {
-	int64 delay = Min(longest_delay_ms,
-					  static_cast<int64>(mirror_retry_interval) << Min(child->failures, 10));
+	int64 delay = Min(longest_delay_ms, static_cast<int64>(mirror_retry_interval)
+											<< Min(child->failures, 10));
 
 	delay += (random() % 512) * delay / 2048;
 	child->failures++;

@@ -5,6 +5,10 @@
  * columns and triggers do their work; row-level security does not, on purpose, because the mirror is no tenant and must
  * hold every tenant's rows.  Who may read them is decided by the table's policies.
  *
+ * Defaults, constraints, index expressions and triggers are the table owner's code, so that they run as the table's owner
+ * in a security-restricted operation, and what they set is undone: as the workers' role they could write to everybody's
+ * mirrors.  A superuser's table is written as the workers' role instead, which can do less.
+ *
  * A row is found by the key's index under a dirty snapshot, as a logical replication worker finds it: what another
  * session has not committed yet is waited for.  A row that would not change is left alone, so that a copy that is made
  * again costs what has really changed.
@@ -45,7 +49,9 @@ struct Applier
 	EState *estate;
 	EPQState epq;
 	bool careful;
-	LOCKMODE lock;
+	Oid caller; /* whom we were before we became the tables' owner */
+	int caller_context;
+	int settings; /* nest level: what triggers set ends with the applier */
 	int count;
 	Target targets[FLEXIBLE_ARRAY_MEMBER];
 };
@@ -64,9 +70,28 @@ open_target(Applier *applier, Target *target, MirrorTable *table, int range_inde
 		lappend(applier->estate->es_opened_result_relations, target->result);
 	target->index = index_open(table->mapping->key_index, RowExclusiveLock);
 	target->old_row = table_slot_create(target->relation, &applier->estate->es_tupleTable);
-	target->new_row = ExecInitExtraTupleSlot(applier->estate, RelationGetDescr(target->relation),
-											 &TTSOpsVirtual);
+	target->new_row =
+		ExecInitExtraTupleSlot(applier->estate, RelationGetDescr(target->relation), &TTSOpsVirtual);
 	InitDirtySnapshot(target->dirty);
+}
+
+Oid
+table_writer(const MirrorTable *table)
+{
+	return superuser_arg(table->owner) ? GetSessionUserId() : table->owner;
+}
+
+/* An error gives the caller back as well: the end of a transaction or subtransaction restores its user. */
+static void
+become_writer(Applier *applier, const MirrorTable *table)
+{
+	Oid writer = table_writer(table);
+
+	GetUserIdAndSecContext(&applier->caller, &applier->caller_context);
+	applier->settings = NewGUCNestLevel();
+	if (writer != applier->caller)
+		SetUserIdAndSecContext(writer, applier->caller_context | SECURITY_LOCAL_USERID_CHANGE |
+										   SECURITY_RESTRICTED_OPERATION);
 }
 
 Applier *
@@ -78,7 +103,6 @@ applier_open(MirrorTable *const *tables, int count, LOCKMODE lock, bool careful)
 
 	/* All locks first: behind them the definitions stand still, and a change of one has been noticed. */
 	applier->careful = careful;
-	applier->lock = lock;
 	for (int i = 0; i < count; i++)
 	{
 		applier->targets[i].relation = try_table_open(tables[i]->local, lock);
@@ -86,6 +110,7 @@ applier_open(MirrorTable *const *tables, int count, LOCKMODE lock, bool careful)
 			return nullptr;
 	}
 
+	become_writer(applier, tables[0]);
 	applier->count = count;
 	applier->estate = CreateExecutorState();
 	applier->estate->es_output_cid = GetCurrentCommandId(true);
@@ -130,6 +155,8 @@ applier_close(Applier *applier)
 	applier->estate->es_opened_result_relations = NIL;
 	ExecCloseResultRelations(applier->estate);
 	FreeExecutorState(applier->estate);
+	AtEOXact_GUC(false, applier->settings);
+	SetUserIdAndSecContext(applier->caller, applier->caller_context);
 	pfree(applier);
 }
 
@@ -250,10 +277,10 @@ fill_row(Target *target)
 			continue;
 		attribute = TupleDescAttr(row->tts_tupleDescriptor, column);
 		if (!changed)
-			changed = row->tts_isnull[column] != mapping->isnull[i] ||
-					  (!mapping->isnull[i] &&
-					   !datum_image_eq(row->tts_values[column], mapping->values[i],
-									   attribute->attbyval, attribute->attlen));
+			changed =
+				row->tts_isnull[column] != mapping->isnull[i] ||
+				(!mapping->isnull[i] && !datum_image_eq(row->tts_values[column], mapping->values[i],
+														attribute->attbyval, attribute->attlen));
 		row->tts_values[column] = mapping->values[i];
 		row->tts_isnull[column] = mapping->isnull[i];
 	}
@@ -396,9 +423,9 @@ tid_set_add(TidSet *set, ItemPointer tid)
 		Size size = static_cast<Size>(blocks) * set_bytes_of_block;
 		Size used = static_cast<Size>(set->blocks) * set_bytes_of_block;
 
-		set->bits = static_cast<uint8 *>(
-			set->bits ? repalloc_huge(set->bits, size)
-					  : MemoryContextAllocHuge(CurrentMemoryContext, size));
+		set->bits =
+			static_cast<uint8 *>(set->bits ? repalloc_huge(set->bits, size)
+										   : MemoryContextAllocHuge(CurrentMemoryContext, size));
 		memset(set->bits + used, 0, size - used);
 		set->blocks = blocks;
 	}
@@ -472,11 +499,11 @@ open_load(Target *target)
 	auto *load = static_cast<BulkLoad *>(palloc0(sizeof(BulkLoad)));
 
 	load->state = GetBulkInsertState();
-	load->rows = AllocSetContextCreate(CurrentMemoryContext, "tenancy mirror load",
-									   ALLOCSET_DEFAULT_SIZES);
+	load->rows =
+		AllocSetContextCreate(CurrentMemoryContext, "tenancy mirror load", ALLOCSET_DEFAULT_SIZES);
 	for (int i = 0; i < load_rows; i++)
-		load->slots[i] = ExecInitExtraTupleSlot(estate, RelationGetDescr(target->relation),
-												&TTSOpsVirtual);
+		load->slots[i] =
+			ExecInitExtraTupleSlot(estate, RelationGetDescr(target->relation), &TTSOpsVirtual);
 	MemoryContextSwitchTo(caller);
 	return load;
 }

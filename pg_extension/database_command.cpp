@@ -24,7 +24,8 @@ hold_by_name(const char *name)
 {
 	Oid database = get_database_oid(name, true);
 
-	if (OidIsValid(database) && tenancy_object_ownercheck(DatabaseRelationId, database, GetUserId()))
+	if (OidIsValid(database) &&
+		tenancy_object_ownercheck(DatabaseRelationId, database, GetUserId()))
 		launcher_hold_database(database);
 }
 
