@@ -1,28 +1,33 @@
 /*
- * access_matrix.cpp — which role class may read and write a table, in one condition that is planned for the class in force.
+ * access_matrix.cpp — which role class may read and write a table, in one condition that is planned
+ * for the class in force.
  *
  *               client            admin                    superadmin
  *   orders      read-write, own   read, those of a scope   read-write, all
  *
- * The obvious policy is an OR of three arms.  It cannot use the index that leads with the tenant, so the newest 100 rows of
- * a tenant cost 400 times as much, and each arm is another way in.  Here the policy is one call, tenancy.can(tenant_id,
- * 'client, admin, superadmin'), and the planner asks its support function what the call comes to:
+ * The obvious policy is an OR of three arms.  It cannot use the index that leads with the tenant,
+ * so the newest 100 rows of a tenant cost 400 times as much, and each arm is another way in.  Here
+ * the policy is one call, tenancy.can(tenant_id, 'client, admin, superadmin'), and the planner asks
+ * its support function what the call comes to:
  *
- *   client                     tenant_id = tenancy.current_tenant()         the index, and the statistics of that tenant
- *   admin of one tenant        tenant_id = tenancy.current_scope_tenant()   the same
- *   admin                      tenancy.in_scope(tenant_id)                  a look into a hash table, or the index by = ANY
- *   superadmin                 tenancy.is_superadmin()                      all rows, two nanoseconds each
- *   a class that is not named  false
+ *   client                     tenant_id = tenancy.current_tenant()         the index, and the
+ * statistics of that tenant admin of one tenant        tenant_id = tenancy.current_scope_tenant()
+ * the same admin                      tenancy.in_scope(tenant_id)                  a look into a
+ * hash table, or the index by = ANY superadmin                 true no condition at all a class
+ * that is not named  false
  *
- * A cached plan was made for a class.  It names an invalidation item of ours, and when the session goes over to another class
- * the item is fired and such plans are made anew; a change of the tenant alone replans nothing, nor does the end of a
- * transaction that takes its context with it.
+ * A cached plan was made for a class.  It names an invalidation item of ours, and when the session
+ * goes over to another class the item is fired and such plans are made anew; a change of the tenant
+ * alone replans nothing, nor does the end of a transaction that takes its context with it.
  *
- * A table that is partitioned by the tenant is another matter: to open one partition of a thousand, and not all, the planner
- * must see the identifier itself.  So there the context is put into the plan, beside a question that lets nothing through
- * once the context is another one, and a second item replans such statements when the tenant changes.
+ * A table that is partitioned by the tenant is another matter: to open one partition of a thousand,
+ * and not all, the planner must see the identifier itself.  So there the context is put into the
+ * plan, beside a question that lets nothing through once the context is another one, and a second
+ * item replans such statements when the tenant changes.
  *
- * That rows are nobody else's never hangs on an item: every form asks the context when it runs.
+ * That rows are nobody else's never hangs on such items: every form asks the context when it runs.
+ * Only the superadmin's has nothing left to ask, so its plans bear a third item, by which they are
+ * known when they start.
  *
  * Where nothing plans, can() answers by itself.
  */
@@ -146,18 +151,49 @@ is_tenant(const Tenant *tenant, const Id &id)
 	return false;
 }
 
+/* Up to eight bytes as a number. */
+static inline uint64
+load_bytes(const char *data, size_t length)
+{
+	uint64 word = 0;
+
+	if (likely(length == sizeof(word)))
+		memcpy(&word, data, sizeof(word));
+	else
+		memcpy(&word, data, length);
+	return word;
+}
+
+/* Identifiers are short and differ at their ends; hash_bytes() takes as long as everything else
+ * here. */
 static inline uint32
 hash_of_id(const Id &id)
 {
+	constexpr uint64 MIX = UINT64CONST(0x9e3779b97f4a7c15);
+	uint64 hash;
+
 	if (id.type == IdType::bigint)
-		return murmurhash32((uint32) id.number ^ (uint32) ((uint64) id.number >> 32));
-	return hash_bytes(reinterpret_cast<const unsigned char *>(id.data), id.length);
+		hash = (uint64) id.number;
+	else if (id.length <= 8)
+		hash = load_bytes(id.data, id.length);
+	else
+	{
+		hash = load_bytes(id.data + id.length - 8, 8);
+		for (size_t at = 0; at + 8 < id.length; at += 8)
+			hash = (hash ^ load_bytes(id.data + at, 8)) * MIX;
+	}
+	/* A product carries upwards only, and it is the last characters that differ: fold before and
+	 * after. */
+	hash = (hash ^ (hash >> 32)) * MIX;
+	hash = (hash ^ (hash >> 32)) * MIX;
+	return (uint32) (hash >> 32);
 }
 
 /* The scope in force as a hash table: open addressing, never more than half full. */
 struct ScopeTable
 {
-	uint64 serial; /* of the scope that it was made from */
+	uint64 context; /* the context that it was last looked at for, and */
+	uint64 scope;	/* the serial number of the scope that it was made from */
 	uint32 mask;
 	const Tenant **slots;
 };
@@ -189,6 +225,9 @@ fill_scope_table(ScopeTable *table, IdType type)
 	const Tenant *const *members = scope_members(&count, &serial);
 	uint32 size = pg_nextpower2_32(Max(count, 4) * 2);
 
+	table->context = context_serial;
+	if (table->slots && table->scope == serial)
+		return;
 	if (table->slots)
 		pfree(table->slots);
 	table->slots = nullptr;
@@ -205,18 +244,15 @@ fill_scope_table(ScopeTable *table, IdType type)
 			slot = (slot + 1) & table->mask;
 		table->slots[slot] = members[i];
 	}
-	table->serial = serial;
+	table->scope = serial;
 }
 
-static bool
+static inline bool
 in_scope_table(const Id &id)
 {
 	ScopeTable *table = &scope_tables[(int) id.type];
-	int count;
-	uint64 serial;
 
-	(void) scope_members(&count, &serial);
-	if (unlikely(!table->slots || table->serial != serial))
+	if (unlikely(table->context != context_serial))
 		fill_scope_table(table, id.type);
 	for (uint32 slot = hash_of_id(id) & table->mask; table->slots[slot]; slot = (slot + 1) & table->mask)
 		if (is_tenant(table->slots[slot], id))
@@ -302,6 +338,7 @@ static uint64 folded_scope;
 constexpr int ITEM_CACHE = PROCOID;
 constexpr uint32 CLASS_ITEM = 0x74656e43;
 constexpr uint32 CONTEXT_ITEM = 0x74656e58;
+constexpr uint32 SUPERADMIN_ITEM = 0x74656e53;
 
 /* As far as the claims tell without a look at catalogs: a named scope counts as several tenants. */
 static bool
@@ -337,13 +374,13 @@ scope_serial()
 }
 
 /*
- * From an assign hook.  Plans of any class are right without a context, since they ask for it, so a context that ends
- * replans nothing: the next one is most likely of the same class.
+ * From an assign hook.  Plans of a client and an admin are right without a context, since they ask
+ * for it, so a context that ends replans nothing: the next one is most likely of the same class.
  */
 static void
 context_changed(const Claims &claims)
 {
-	if (claims.role == ContextRole::none)
+	if (claims.role == ContextRole::none && plan_class != PlanClass::superadmin)
 		return;
 
 	PlanClass next = plan_class_of(claims);
@@ -365,22 +402,42 @@ access_matrix_init()
 	on_context_change(context_changed);
 }
 
+static bool
+has_item(List *items, uint32 hash)
+{
+	ListCell *cell;
+
+	foreach (cell, items)
+	{
+		auto *item = lfirst_node(PlanInvalItem, cell);
+
+		if (item->cacheId == ITEM_CACHE && item->hashValue == hash)
+			return true;
+	}
+	return false;
+}
+
 static void
 depend_on(PlannerInfo *root, uint32 hash)
 {
-	PlanInvalItem *item;
-	ListCell *cell;
+	if (has_item(root->glob->invalItems, hash))
+		return;
 
-	foreach (cell, root->glob->invalItems)
-	{
-		item = lfirst_node(PlanInvalItem, cell);
-		if (item->cacheId == ITEM_CACHE && item->hashValue == hash)
-			return;
-	}
-	item = makeNode(PlanInvalItem);
+	auto *item = makeNode(PlanInvalItem);
 	item->cacheId = ITEM_CACHE;
 	item->hashValue = hash;
 	root->glob->invalItems = lappend(root->glob->invalItems, item);
+}
+
+void
+check_plan_starts(const PlannedStmt *plan)
+{
+	if (likely(!has_item(plan->invalItems, SUPERADMIN_ITEM)) ||
+		required_context().role == ContextRole::superadmin)
+		return;
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("statement was planned for a superadmin, who is not in force any more"),
+					errhint("Run it again.")));
 }
 
 /*
@@ -591,8 +648,13 @@ plan_can(PlannerInfo *root, FuncExpr *call)
 	(void) context_in_force(); /* which says what the class is */
 	depend_on(root, CLASS_ITEM);
 	if (plan_class == PlanClass::superadmin)
-		return roles & role_bit(ContextRole::superadmin) ? (Node *) call_ours("is_superadmin", NIL, BOOLOID)
-														 : (Node *) makeBoolConst(false, false);
+	{
+		bool named = roles & role_bit(ContextRole::superadmin);
+
+		if (named)
+			depend_on(root, SUPERADMIN_ITEM);
+		return (Node *) makeBoolConst(named, false);
+	}
 
 	ContextRole role = plan_class == PlanClass::client ? ContextRole::client : ContextRole::admin;
 	if (!(roles & role_bit(role)))

@@ -111,6 +111,7 @@ static void
 executor_start(QueryDesc *query, int flags)
 {
 	statement_begins();
+	check_plan_starts(query->plannedstmt);
 	(previous_executor_start ? previous_executor_start : standard_ExecutorStart)(query, flags);
 }
 

@@ -165,6 +165,9 @@ void resolve_scope(const Claims &claims);
  * other tenants. */
 const Tenant *const *scope_members(int *count, uint64 *serial);
 
+/* access_matrix.cpp: a plan that was made for a superadmin starts for nobody else. */
+void check_plan_starts(const PlannedStmt *plan);
+
 /* context_token.cpp */
 void context_token_init();
 const Claims *token_claims(); /* null if there is no token; nobody has checked them yet */
