@@ -115,10 +115,17 @@ executor_start(QueryDesc *query, int flags)
 	(previous_executor_start ? previous_executor_start : standard_ExecutorStart)(query, flags);
 }
 
+/* A loop of PL/pgSQL goes on by the choice of its function, which may have ended the context itself. */
+static bool
+is_loop(Portal portal)
+{
+	return PortalIsValid(portal) && portal->portalPinned;
+}
+
 static void
 executor_run(QueryDesc *query, ScanDirection direction, uint64 count TENANCY_EXECUTE_ONCE_PARAMETER)
 {
-	if (unlikely(query->already_executed))
+	if (unlikely(query->already_executed) && !is_loop(ActivePortal))
 	{
 		statement_begins();
 		if (context_was_lost())

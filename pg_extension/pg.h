@@ -52,6 +52,7 @@ extern "C"
 #include "commands/explain.h"
 #include "commands/extension.h"
 #include "commands/progress.h"
+#include "commands/sequence.h"
 #include "commands/tablecmds.h"
 #include "commands/trigger.h"
 #include "commands/vacuum.h"
@@ -161,6 +162,15 @@ extern "C"
 #else
 #define TENANCY_EXECUTE_ONCE_PARAMETER , bool execute_once
 #define TENANCY_EXECUTE_ONCE , execute_once
+#endif
+
+/* 16 put permissions into a list of their own. */
+#if PG_VERSION_NUM >= 160000
+#define TENANCY_PERMISSIONS_PARAMETER , List *permissions
+#define TENANCY_PERMISSIONS , permissions
+#else
+#define TENANCY_PERMISSIONS_PARAMETER
+#define TENANCY_PERMISSIONS
 #endif
 
 /* 16 gave the catalogues one function each for ownership and privileges. */

@@ -6,6 +6,7 @@
  *   context_token.cpp     a context that the application hands over signed
  *   token_key.cpp         the keys that tokens are signed with
  *   context_lifetime.cpp  what ends a context, and what must not outlive it
+ *   temporary_table.cpp   temporary tables, which the next tenant must not read
  *   stat_tenants.cpp      what each tenant does, counted in shared memory
  *   tenant_name.cpp       tenant identifiers, and the schema and role names that follow from them
  *   own_table.cpp         the extension's own tables, read without SPI

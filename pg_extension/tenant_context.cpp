@@ -394,6 +394,9 @@ note_switch(const Claims &claims, ContextVia via)
 				(errmsg("tenant context of role \"%s\" changed from %s to %s by %s",
 						GetUserNameFromId(GetUserId(), true), describe(last_identity), describe(next), via_word(via)),
 				 errhidestmt(true), errhidecontext(true)));
+	/* What lastval() and currval() know is the other tenant's. */
+	if (last_identity.role != ContextRole::none)
+		ResetSequenceCaches();
 	last_identity = next;
 }
 
@@ -504,7 +507,7 @@ required_context()
 bool
 context_was_lost()
 {
-	return transaction_lock() && context_in_force().role == ContextRole::none && (problem != TokenProblem::none || lost);
+	return context_in_force().role == ContextRole::none && (problem != TokenProblem::none || lost || transaction_lock());
 }
 
 void
@@ -512,6 +515,10 @@ raise_context_lost()
 {
 	if (problem != TokenProblem::none)
 		raise_token_problem(problem, state_of_problem);
+	if (!lost)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("no tenant is in force any more"),
+						errdetail("The cursor was read for %s.", describe(*transaction_lock())),
+						errhint("CLOSE the cursor before the tenant is cleared.")));
 	stat_denied(setting_tenant());
 	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					errmsg("tenant \"%s\" is not active any more", setting_tenant())));
@@ -783,6 +790,7 @@ tenant_context_init()
 	token_key_init();
 	context_token_init();
 	context_lifetime_init();
+	temporary_table_init();
 	stat_tenants_init();
 }
 

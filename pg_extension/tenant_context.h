@@ -6,6 +6,7 @@
  *   context_token.cpp      the signed token, a third setting, which everybody may write
  *   token_key.cpp          the keys that sign tokens
  *   context_lifetime.cpp   statements, cursors and the ends of transactions
+ *   temporary_table.cpp    temporary tables, which outlive transactions
  *   stat_tenants.cpp       what is counted
  */
 #ifndef PG_TENANCY_TENANT_CONTEXT_H
@@ -110,7 +111,7 @@ void unsettle();
 /* Something is set, if only an expired token. */
 bool context_is_set();
 
-/* The context in force has ceased to be good since the transaction saw it. */
+/* What is set is not in force: it is not good, or the transaction has had a context and has it no more. */
 bool context_was_lost();
 [[noreturn]] void raise_context_lost();
 
@@ -206,6 +207,9 @@ bool key_id_is_good(const char *id, size_t length);
 /* context_lifetime.cpp */
 void context_lifetime_init();
 void close_held_cursors_later();
+
+/* temporary_table.cpp */
+void temporary_table_init();
 
 /* stat_tenants.cpp */
 void stat_tenants_init();

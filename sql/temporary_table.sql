@@ -1,0 +1,116 @@
+--
+-- temporary_table: what a session has kept from a tenant, and the next one tries to read.
+--
+\set SHOW_CONTEXT never
+SELECT current_database() AS start_database, current_user AS start_user \gset
+CREATE DATABASE temporary_table_test;
+\c temporary_table_test
+CREATE EXTENSION tenancy;
+SELECT tenancy.create_tenant('temp-1', 'One'), tenancy.create_tenant('temp-2', 'Two');
+CREATE TABLE orders (id serial, tenant_id text, note text);
+INSERT INTO orders (tenant_id, note) VALUES ('temp-1', 'of one'), ('temp-2', 'of two'), ('temp-2', 'of two too');
+SELECT tenancy.protect('orders');
+CREATE ROLE temp_service LOGIN IN ROLE tenancy_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON orders TO temp_service;
+GRANT USAGE ON SEQUENCE orders_id_seq TO temp_service;
+
+\c - temp_service
+CREATE TEMP TABLE nobodys AS SELECT 'nobody''s' AS note;
+
+--
+-- A temporary table is the tenant's that has made it
+--
+BEGIN;
+SELECT tenancy.set_tenant('temp-1');
+CREATE TEMP TABLE work AS SELECT note FROM orders;
+CREATE TEMP VIEW work_view AS SELECT note FROM work;
+SELECT note INTO TEMP work_into FROM orders;
+CREATE TEMP TABLE orders (note text);
+SELECT * FROM work, work_view, work_into, nobodys;
+COMMIT;
+
+BEGIN;
+SELECT tenancy.set_tenant('temp-2');
+SAVEPOINT a;
+SELECT * FROM work;
+\echo :SQLSTATE
+ROLLBACK TO a;
+SELECT * FROM work_view;
+ROLLBACK TO a;
+SELECT count(*) FROM work_into;
+ROLLBACK TO a;
+COPY work TO STDOUT;
+ROLLBACK TO a;
+INSERT INTO work VALUES ('x');
+ROLLBACK TO a;
+-- a name in the way of a real table's is an error, not a trap
+INSERT INTO orders (note) VALUES ('mine');
+ROLLBACK TO a;
+-- nor does IF NOT EXISTS or OR REPLACE make it another's
+CREATE TEMP TABLE IF NOT EXISTS work (note text);
+SELECT * FROM work;
+ROLLBACK TO a;
+-- what was there before a tenant was is everybody's
+SELECT * FROM nobodys;
+COMMIT;
+
+-- nor without a tenant; it may be dropped, by anybody
+SELECT * FROM work;
+CREATE FUNCTION pg_temp.notes() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM work); END $$;
+SELECT pg_temp.notes();
+DROP TABLE orders;
+
+-- the tenant has it back
+BEGIN;
+SELECT tenancy.set_tenant('temp-1');
+SELECT pg_temp.notes();
+COMMIT;
+DISCARD TEMP;
+BEGIN;
+SELECT tenancy.set_tenant('temp-2');
+CREATE TEMP TABLE work AS SELECT note FROM orders;
+SELECT count(*) FROM work;
+COMMIT;
+
+--
+-- A cursor ends with the tenant whose rows it has
+--
+BEGIN;
+SELECT tenancy.set_tenant('temp-2');
+DECLARE sorted CURSOR FOR SELECT note FROM orders ORDER BY note;
+FETCH 1 FROM sorted;
+SELECT tenancy.clear_tenant();
+FETCH 1 FROM sorted;
+\echo :SQLSTATE
+ROLLBACK;
+
+-- a held one when the tenant is suspended
+SELECT tenancy.set_tenant('temp-2', false);
+BEGIN;
+DECLARE held CURSOR WITH HOLD FOR SELECT note FROM orders ORDER BY note;
+COMMIT;
+FETCH 1 FROM held;
+\! psql -X -q -d temporary_table_test -c "SELECT FROM tenancy.suspend_tenant('temp-2')"
+FETCH 1 FROM held;
+\echo :SQLSTATE
+\! psql -X -q -d temporary_table_test -c "SELECT FROM tenancy.resume_tenant('temp-2')"
+FETCH 1 FROM held;
+SELECT tenancy.clear_tenant();
+
+--
+-- The last number of a sequence is the tenant's that has drawn it
+--
+BEGIN;
+SELECT tenancy.set_tenant('temp-1');
+INSERT INTO orders (note) VALUES ('new');
+SELECT lastval() = currval('orders_id_seq') AS same;
+COMMIT;
+BEGIN;
+SELECT tenancy.set_tenant('temp-2');
+SELECT count(*) FROM orders;
+SELECT lastval();
+ROLLBACK;
+
+\c :start_database :start_user
+DROP DATABASE temporary_table_test;
+DROP ROLE temp_service, tenant_temp_1, tenant_temp_2;
