@@ -304,6 +304,22 @@ emit_foreign_child(const Protection &protection)
 				"ALL ON");
 }
 
+/*
+ * What stands in a sequence tells how many rows all tenants have made.  An identity column counts without a privilege of
+ * whoever inserts; nextval() of the default of another needs USAGE.
+ */
+static void
+emit_sequence(const Protection &protection, Oid sequence)
+{
+	Oid table;
+	int32 column;
+
+	if (sequenceIsOwned(sequence, DEPENDENCY_INTERNAL, &table, &column))
+		emit_revoke(protection.sql, sequence, ACL_USAGE | ACL_SELECT | ACL_UPDATE, "ALL ON SEQUENCE");
+	else
+		emit_revoke(protection.sql, sequence, ACL_SELECT | ACL_UPDATE, "SELECT, UPDATE ON SEQUENCE");
+}
+
 static void
 emit_table(const Protection &protection)
 {
@@ -325,7 +341,7 @@ emit_table(const Protection &protection)
 	emit_revoke(protection.sql, relation, TENANCY_ACL_PAST_POLICIES,
 				TENANCY_ACL_PAST_POLICIES_WORDS " ON");
 	foreach (cell, getOwnedSequences(relation))
-		emit_revoke(protection.sql, lfirst_oid(cell), ACL_UPDATE, "UPDATE ON SEQUENCE");
+		emit_sequence(protection, lfirst_oid(cell));
 }
 
 void
@@ -406,6 +422,17 @@ check_column(Relation table, const char *column)
 						column, RelationGetRelationName(table),
 						format_type_be(get_atttype(RelationGetRelid(table), attribute))),
 				 errhint("ALTER TABLE %s ALTER COLUMN %s TYPE text;",
+						 qualified_name(RelationGetRelid(table)), quote_identifier(column))));
+
+	/* "tenant-1" and "tenant1" are equal to some collations, and are two tenants. */
+	Oid collation = TupleDescAttr(RelationGetDescr(table), attribute - 1)->attcollation;
+	if (OidIsValid(collation) && !get_collation_isdeterministic(collation))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of table \"%s\" has a collation that takes different tenants for one",
+						column, RelationGetRelationName(table)),
+				 errdetail("Collation \"%s\" is not deterministic.", get_collation_name(collation)),
+				 errhint("ALTER TABLE %s ALTER COLUMN %s TYPE text COLLATE \"C\";",
 						 qualified_name(RelationGetRelid(table)), quote_identifier(column))));
 }
 

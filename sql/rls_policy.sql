@@ -175,6 +175,22 @@ ROLLBACK;
 RESET ROLE;
 
 --
+-- Sequences: an identity column needs no privilege, a serial one needs USAGE; neither is to be read or set
+--
+CREATE TABLE counted (id integer GENERATED ALWAYS AS IDENTITY, old_id serial, tenant_id text);
+GRANT ALL ON counted, counted_id_seq, counted_old_id_seq TO rls_app;
+SELECT tenancy.protect_ddl('counted');
+SELECT tenancy.protect('counted');
+SET ROLE rls_app;
+BEGIN;
+SELECT tenancy.set_tenant('rls-1');
+INSERT INTO counted DEFAULT VALUES RETURNING *;
+COMMIT;
+SELECT last_value FROM counted_id_seq;
+SELECT last_value FROM counted_old_id_seq;
+RESET ROLE;
+
+--
 -- Odd names
 --
 CREATE SCHEMA "My Schema";
