@@ -594,7 +594,9 @@ CREATE FUNCTION tenancy.report_privileges(tables tenancy.isolation_table[], role
            LATERAL (SELECT tenancy.acl_grantees(n.nspacl, n.nspowner, ARRAY['CREATE'], e.all_roles) AS grantees) v
      WHERE v.grantees IS NOT NULL
        AND (n.oid IN (SELECT t.schema FROM tables t) OR n.nspname IN ('public', 'tenancy', 'tenancy_mongo')
-            OR n.nspname IN (SELECT s.schema_name FROM tenancy.protected_schemas s UNION ALL SELECT s.schema_name FROM tenancy.tenant_systems s))
+            OR n.nspname IN (SELECT s.schema_name FROM tenancy.protected_schemas s UNION ALL SELECT s.schema_name FROM tenancy.tenant_systems s)
+            OR quote_ident(n.nspname) IN (SELECT btrim(p) FROM pg_db_role_setting s, unnest(s.setconfig) c, string_to_table(substr(c, 13), ',') p
+                                           WHERE c ~ '^search_path='))
     UNION ALL
     SELECT 'TI408', 'schema ' || quote_ident(n.nspname),
            format('%s may use it, and it is tenant %L''s%s', v.grantees, s.tenant_id, CASE WHEN t.status <> 'active' THEN ', which is ' || t.status END),
