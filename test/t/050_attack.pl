@@ -1,0 +1,69 @@
+# The attack suite: what a hostile customer and a forgetful DBA try, in a laboratory that pg_tenancy protects.
+#
+#     ATTACK=A01,D   these only: identifiers or classes
+#     ATTACK_MODE=recipe (or open)   the same attacks on the plain recipe, or on nothing
+#
+# test/attack/README.md describes the files, docs/threat-model.md what the figures mean.
+
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib "$FindBin::RealBin/../support";
+
+use Attack::Suite;
+use Mongo::Server;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $mode     = $ENV{ATTACK_MODE} // 'ours';
+my @wanted   = split /,/, $ENV{ATTACK} // '';
+my @attacks  = grep { Attack::Suite::applies($_, $mode) } Attack::Suite::load();
+@attacks = grep { my $id = $_->{id}; grep { $id =~ /^$_/ } @wanted } @attacks if @wanted;
+
+my $mongo;
+$mongo = Mongo::Server->new('attack')->start if $mode eq 'ours' && grep { $_->{needs} } @attacks;
+my $suite = Attack::Suite->new($mode, mongo => $mongo && $mongo->host);
+my %score;
+
+for my $attack (@attacks)
+{
+	my $end = $suite->play($attack);
+	$score{ substr $attack->{id}, 0, 1 }{ $end->{verdict} }++;
+	note("$attack->{id} $end->{verdict}: $end->{why}");
+
+	my $name = "$attack->{id} $attack->{title}";
+	if ($mode eq 'ours')
+	{
+		local $TODO = $attack->{known} if $attack->{known};
+		my $good = $end->{verdict} eq 'blocked' || $end->{verdict} eq 'reported';
+		ok($good, "$name: $end->{verdict}") or diag("$end->{why}\n$end->{seen}{all}");
+	}
+	else
+	{
+		isnt($end->{verdict}, 'broken', "$name: $end->{verdict}") or diag("$end->{why}\n$end->{seen}{all}");
+	}
+	if ($ENV{ATTACK_SHOW}) { diag("$name: $end->{verdict}: $end->{why}\n$end->{seen}{all}"); }
+}
+
+my %total;
+for my $class (@Attack::Suite::classes)
+{
+	my ($letter, $title) = @$class;
+	my %class = %{ $score{$letter} // {} };
+	$total{$_} += $class{$_} for keys %class;
+	diag("$letter $title: " . summary(\%class)) if %class;
+}
+diag("$mode: " . summary(\%total));
+
+sub summary
+{
+	my ($count) = @_;
+	my $all = 0;
+	$all += $_ for values %$count;
+	my @parts = (($count->{blocked} // 0) . " of $all blocked");
+	push @parts, "$count->{$_} $_" for grep { $count->{$_} } qw(reported leaked broken);
+	return join ', ', @parts;
+}
+
+done_testing();
