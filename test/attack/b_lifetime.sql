@@ -177,7 +177,7 @@ BEGIN; SELECT tenancy.set_tenant('globex'); EXECUTE my_orders; COMMIT;
 BEGIN; SELECT tenancy.set_tenant('acme'); EXECUTE my_orders; COMMIT;
 
 --: B18 a loop over a query that goes on behind COMMIT and another set_tenant()
--- The procedure is the service's own.  PostgreSQL keeps the rows of the loop's query when it commits.
+--: known The procedure is the service's own, and PostgreSQL keeps the rows of its loop when it commits. Serve one tenant a transaction.
 --: as service
 CREATE PROCEDURE pg_temp.mix() LANGUAGE plpgsql AS $$
 DECLARE

@@ -290,7 +290,7 @@ COMMIT;
 
 --: D31 currtid2() finds rows that policies hide
 -- It asks for the privilege to read the table and not for policies.
---: report row_locator
+--: known PostgreSQL grants it to everybody. REVOKE EXECUTE ON FUNCTION pg_catalog.currtid2(text, tid) FROM PUBLIC;
 --: world UPDATE shop.orders SET amount = 0 WHERE note = 'GLOBEX-SECRET-1'
 --: as acme
 SELECT currtid2('shop.orders', ctid_of_another) FROM unnest(ARRAY['(0,1)', '(0,2)', '(0,3)', '(0,4)']::tid[]) ctid_of_another;

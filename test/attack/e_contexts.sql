@@ -439,10 +439,10 @@ SELECT pg_temp.current_tenant(), note FROM shop.orders WHERE tenant_id = pg_temp
 --: as dba
 CREATE COLLATION tools.loose (provider = icu, locale = 'und-u-ka-shifted-ks-level1', deterministic = false);
 SELECT tenancy.create_tenant('glo-bex', 'another customer');
+--: try dba
 CREATE TABLE shop.letters (tenant_id text COLLATE tools.loose, note text);
 INSERT INTO shop.letters VALUES ('globex', 'GLOBEX-SECRET');
 GRANT ALL ON shop.letters TO PUBLIC;
---: try dba
 SELECT tenancy.protect_schema('shop');
 --: as service
 BEGIN;

@@ -275,7 +275,7 @@ SELECT tenancy.register_system('evil', 'Evil', 'evil', 'somebody');
 SELECT tenancy.register_version('evil', '1.0.0', $$ ALTER ROLE tenancy_owner BYPASSRLS; $$);
 SELECT tenancy.register_version('evil', '1.0.1', $$ RESET ROLE; ALTER ROLE mallory SUPERUSER; $$);
 SELECT tenancy.register_version('evil', '1.0.2', $$ SET SESSION AUTHORIZATION dba; ALTER ROLE mallory SUPERUSER; $$);
-SELECT tenancy.register_version('evil', '1.0.3', $$ GRANT tenancy_service TO @tenant@; $$);
+SELECT tenancy.register_version('evil', '1.0.3', $$ GRANT tenancy_service TO tenant_acme; $$);
 SELECT tenancy.register_version('evil', '1.0.4', $$ COMMIT; ALTER ROLE mallory SUPERUSER; $$);
 SELECT tenancy.register_version('evil', '1.0.5', $$ UPDATE tenancy.tenants SET role_name = 'dba'; $$);
 SELECT tenancy.register_version('evil', '1.0.6', $$ DO 'BEGIN PERFORM set_config(''role'', ''dba'', false); EXECUTE ''ALTER ROLE mallory SUPERUSER''; END'; $$);
