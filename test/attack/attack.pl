@@ -3,7 +3,7 @@
 #     ATTACK=A01,D   these only: identifiers or classes
 #     ATTACK_MODE=recipe (or open)   the same attacks on the plain recipe, or on nothing
 #
-# test/attack/README.md describes the files, docs/threat-model.md what the figures mean.
+# README.md beside this file describes the attacks.
 
 use strict;
 use warnings FATAL => 'all';
