@@ -431,8 +431,10 @@ bool
 apply_received(Worker *worker)
 {
 	EventBatch *batch = worker->batch;
-	ClusterTime now =
-		cluster_time(worker->events->operation_seconds(), worker->events->operation_increment());
+	/* Look-ups never read before a time that they have shown already. */
+	ClusterTime now = Max(cluster_time(worker->events->operation_seconds(),
+									   worker->events->operation_increment()),
+						  worker->stream->horizon);
 	bool last = false;
 
 	while (!last)

@@ -63,23 +63,28 @@ forget_keys()
 	latest = 0;
 }
 
+/* The seed comes with it: no key may be hashed before. */
+void
+create_memory()
+{
+	HASHCTL control = {};
+
+	if (seed == 0 && !pg_strong_random(&seed, sizeof(seed)))
+		seed = static_cast<uint64>(MyStartTimestamp);
+	control.keysize = sizeof(ShownKey);
+	control.entrysize = sizeof(Shown);
+	shown = hash_create("mirror documents looked up", 1024, &control, HASH_ELEM | HASH_BLOBS);
+}
+
 void
 remember(const MirrorTable *table, const bson_iter_t *id, ClusterTime time)
 {
-	ShownKey key = shown_key(table, id);
-
 	if (shown && hash_get_num_entries(shown) >= most_keys)
 		look_up_forget(latest);
 	if (!shown)
-	{
-		HASHCTL control = {};
+		create_memory();
 
-		if (seed == 0)
-			seed = static_cast<uint64>(random()) << 32 | static_cast<uint64>(random());
-		control.keysize = sizeof(ShownKey);
-		control.entrysize = sizeof(Shown);
-		shown = hash_create("mirror documents looked up", 1024, &control, HASH_ELEM | HASH_BLOBS);
-	}
+	ShownKey key = shown_key(table, id);
 	static_cast<Shown *>(hash_search(shown, &key, HASH_ENTER, nullptr))->time = time;
 	latest = Max(latest, time);
 }

@@ -60,6 +60,7 @@ for my $collection (@collections)
 #
 
 my $rev  = 0;
+my $drop = 0.001;    # the share of commands that drop a collection
 my %done = (insert => 0, update => 0, replace => 0, delete => 0, drop => 0);
 my @ids  = ((map { qq("key-$_") } 1 .. 150), map { sprintf '{"$oid": "%024x"}', $_ } 1 .. 150);
 
@@ -85,7 +86,7 @@ sub write_something
 		  . join(', ', map { qq({"q": {"_id": $_}, "u": {"\$set": {@{[ fields() ]}}}}) } @some) . ']')
 	  : $kind < 0.80 ? ('replace', qq("update": "$collection", "updates": [)
 		  . join(', ', map { qq({"q": {"_id": $_}, "u": {"_id": $_, @{[ fields() ]}}, "upsert": true}) } @some) . ']')
-	  : $kind < 0.999 ? ('delete', qq("delete": "$collection", "deletes": [) . join(', ', map { qq({"q": {"_id": $_}, "limit": 1}) } @some) . ']')
+	  : $kind < 1 - $drop ? ('delete', qq("delete": "$collection", "deletes": [) . join(', ', map { qq({"q": {"_id": $_}, "limit": 1}) } @some) . ']')
 	  : ('drop', qq("drop": "$collection"));
 	$command .= ', "ordered": false' unless $done eq 'drop';
 	my $reply = $json->decode($mongo->command_text('shop', qq({$command, "writeConcern": {"w": $concern}})));
@@ -260,6 +261,7 @@ $mongo = $short;
 write_something() for 1 .. 200;
 $node->safe_psql('postgres', "SELECT tenancy_mongo.mirror('${_}_in_mongo', '$_')") for @collections;
 wait_until_level('with a short oplog');
+$drop = 0;
 my $quiet = q("_id": "quiet", "name": "quiet", "rev": 1);
 $mongo->insert('shop', 'plain', "{$quiet}");
 wait_until_level('before the oplog is lost');
