@@ -149,6 +149,15 @@ sub wait_until_level
 	return;
 }
 
+# Of the oldest (1) or the newest (-1) entry, as one number that grows.
+sub oplog_time
+{
+	my ($order) = @_;
+	my $reply = $mongo->command('local', qq({"find": "oplog.rs", "sort": {"\$natural": $order}, "limit": 1, "projection": {"ts": 1}}));
+	my $time  = $reply->{cursor}{firstBatch}[0]{ts}{'$timestamp'};
+	return $time->{t} * 2**32 + $time->{i};
+}
+
 sub fits
 {
 	my ($document) = @_;
@@ -267,17 +276,21 @@ $mongo->insert('shop', 'plain', "{$quiet}");
 wait_until_level('before the oplog is lost');
 my $untouched = $node->safe_psql('postgres', "SELECT xmin FROM plain WHERE _id = 'quiet'");
 $node->stop;
+my $lost = oplog_time(-1);
 write_something() for 1 .. 100;
+
+# mongod truncates its oplog in its own time, after a checkpoint.
 my $filler = '{"x": "' . 'y' x 200_000 . '"}';
-for my $round (1 .. 20)
-{
+$mongo->poll_until('has dropped what the mirror would read next', sub {
 	$mongo->insert('filler', 'filler', ($filler) x 10);
 	$mongo->command('admin', '{"fsync": 1}');
-}
+	return oplog_time(1) > $lost;
+});
 $node->start;
 wait_until_level('after the oplog was lost');
 compare($_, 'after the oplog was lost') for @collections;
-is($node->safe_psql('postgres', 'SELECT max(resyncs) FROM tenancy_mongo.stat_mirror'), '1', 'all was copied again, once');
+is($node->safe_psql('postgres', 'SELECT max(resyncs) FROM tenancy_mongo.stat_mirror'), '1', 'all was copied again, once')
+  or diag $node->safe_psql('postgres', 'SELECT * FROM tenancy_mongo.stat_mirror', extra_params => ['-x']);
 is($node->safe_psql('postgres', "SELECT xmin FROM plain WHERE _id = 'quiet'"), $untouched, 'a row that was right was not touched');
 is($node->safe_psql('postgres', 'SELECT * FROM went_back'), '', 'and no row went back');
 
