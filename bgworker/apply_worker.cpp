@@ -444,6 +444,9 @@ apply_received(Worker *worker)
 		if (batch->events == 0 && last && !must_save_token(worker))
 			break;
 		look_up_resolve(worker->stream, batch, worker->client, now);
+		/* The server gathers the next batch while this one is written. */
+		if (last)
+			guarded([&] { worker->events->request_batch(); });
 
 		bson_t upheaval;
 		if (!last)
