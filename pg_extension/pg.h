@@ -227,20 +227,20 @@ tenancy_object_ownercheck(Oid classid, Oid objectid, Oid role)
 
 /* Paths of foreign scans: 17 added restrictions of joins, 18 the number of disabled nodes. */
 #if PG_VERSION_NUM >= 180000
-#define tenancy_foreign_path(root, rel, rows, startup, total, outer, priv)                          \
-	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, NIL, outer, NULL, NIL, priv)
-#define tenancy_foreign_upper_path(root, rel, target, rows, startup, total, priv)                   \
-	create_foreign_upper_path(root, rel, target, rows, 0, startup, total, NIL, NULL, NIL, priv)
+#define tenancy_foreign_path(root, rel, rows, startup, total, keys, outer, priv)                   \
+	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, keys, outer, NULL, NIL, priv)
+#define tenancy_foreign_upper_path(root, rel, target, rows, startup, total, keys, priv)            \
+	create_foreign_upper_path(root, rel, target, rows, 0, startup, total, keys, NULL, NIL, priv)
 #elif PG_VERSION_NUM >= 170000
-#define tenancy_foreign_path(root, rel, rows, startup, total, outer, priv)                          \
-	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, NIL, priv)
-#define tenancy_foreign_upper_path(root, rel, target, rows, startup, total, priv)                   \
-	create_foreign_upper_path(root, rel, target, rows, startup, total, NIL, NULL, NIL, priv)
+#define tenancy_foreign_path(root, rel, rows, startup, total, keys, outer, priv)                   \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, keys, outer, NULL, NIL, priv)
+#define tenancy_foreign_upper_path(root, rel, target, rows, startup, total, keys, priv)            \
+	create_foreign_upper_path(root, rel, target, rows, startup, total, keys, NULL, NIL, priv)
 #else
-#define tenancy_foreign_path(root, rel, rows, startup, total, outer, priv)                          \
-	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, priv)
-#define tenancy_foreign_upper_path(root, rel, target, rows, startup, total, priv)                   \
-	create_foreign_upper_path(root, rel, target, rows, startup, total, NIL, NULL, priv)
+#define tenancy_foreign_path(root, rel, rows, startup, total, keys, outer, priv)                   \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, keys, outer, NULL, priv)
+#define tenancy_foreign_upper_path(root, rel, target, rows, startup, total, keys, priv)            \
+	create_foreign_upper_path(root, rel, target, rows, startup, total, keys, NULL, priv)
 #endif
 
 /* As whom a foreign scan reads: the owner of the view that it stands in, or the current user. */

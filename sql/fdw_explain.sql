@@ -141,11 +141,38 @@ SELECT command('SELECT i4 FROM docs LIMIT (SELECT 5)');
 EXPLAIN (VERBOSE, COSTS OFF) SELECT i4, upper(t) FROM docs WHERE i4 > 3 LIMIT 5;
 EXPLAIN (COSTS OFF) SELECT i4 FROM docs WHERE i4 <> 3 LIMIT 5;
 EXPLAIN (COSTS OFF) SELECT i4 FROM docs WHERE n = 0.5 LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT i4 FROM docs ORDER BY i4 LIMIT 5;
 EXPLAIN (COSTS OFF) SELECT DISTINCT i4 FROM docs LIMIT 5;
 EXPLAIN (COSTS OFF) SELECT generate_series(1, i4) FROM docs LIMIT 5;
 EXPLAIN (COSTS OFF) SELECT docs FROM docs LIMIT 5;
 EXPLAIN (COSTS OFF) SELECT * FROM docs LIMIT 5 FOR UPDATE;
+
+-- ORDER BY with LIMIT: by find where MongoDB's order is PostgreSQL's, nulls included; else by a pipeline that ranks nulls and NaN
+CREATE FUNCTION ordered(clauses text) RETURNS SETOF text LANGUAGE sql AS $$
+    SELECT regexp_replace(line, '"allowDiskUse".*$', '…') FROM command('SELECT i4 FROM docs ' || clauses) line;
+$$;
+EXPLAIN (VERBOSE, COSTS OFF) SELECT i4 FROM docs ORDER BY i4 NULLS FIRST LIMIT 5;
+SELECT ordered('ORDER BY i4 DESC NULLS LAST, ts NULLS FIRST LIMIT 5 OFFSET 2');
+SELECT ordered('WHERE ts > ''2024-01-01Z'' ORDER BY ts DESC LIMIT 5');
+SELECT ordered('ORDER BY i4 LIMIT 5');
+SELECT ordered('ORDER BY i4 DESC LIMIT 5');
+SELECT ordered('ORDER BY f8 NULLS FIRST LIMIT 5');
+SELECT ordered('WHERE city IS NOT NULL ORDER BY city COLLATE "C" LIMIT 5');
+SELECT ordered('WHERE t > ''x'' ORDER BY t COLLATE "C" LIMIT (SELECT 3)');
+ALTER FOREIGN TABLE docs ALTER d SET NOT NULL;
+SELECT ordered('ORDER BY d, i4 NULLS FIRST LIMIT 5');
+EXPLAIN (VERBOSE, COSTS OFF) SELECT document FROM docs ORDER BY i4 LIMIT 5;
+-- with conditions that stay here, all rows are needed
+EXPLAIN (COSTS OFF) SELECT i4 FROM docs WHERE i4 <> 3 ORDER BY i4 NULLS FIRST LIMIT 5;
+-- orders that MongoDB does not have
+SELECT ordered('ORDER BY n LIMIT 5');
+SELECT ordered('ORDER BY u LIMIT 5');
+SELECT ordered('ORDER BY t COLLATE "en-x-icu" LIMIT 5');
+SELECT ordered('ORDER BY c COLLATE "C" LIMIT 5');
+SELECT ordered('ORDER BY j LIMIT 5');
+SELECT ordered('ORDER BY i4 + 1 LIMIT 5');
+SELECT ordered('ORDER BY i4 NULLS FIRST FETCH FIRST 5 ROWS WITH TIES');
+-- many rows are sorted here
+EXPLAIN (COSTS OFF) SELECT i4 FROM docs ORDER BY i4 NULLS FIRST;
 
 -- the tenant's own: shown to everybody, and nothing without a tenant
 CREATE FOREIGN TABLE tasks (task_id text, status text) SERVER nowhere OPTIONS (database 'db', collection 'tasks', tenant_field 'tenant_id');

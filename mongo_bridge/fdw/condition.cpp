@@ -67,6 +67,15 @@ new_items()
 }
 
 void
+add_stage(Items *stages, const char *op, const bson_t *argument)
+{
+	bson_t *stage = new_document();
+
+	bson_append_document(stage, op, -1, argument);
+	stages->add(stage);
+}
+
+void
 put_together(bson_t *out, const char *op, const Items *items)
 {
 	bson_iter_t only;
@@ -672,15 +681,37 @@ put_any_of(bson_t *out, const Condition *condition, const Operand *operand)
 	return Outcome::condition;
 }
 
+/*
+ * A document is a tenant's if its field is the tenant's id and nothing else: an array that holds
+ * the id would make the document each tenant's that it names, and so would an array in the middle
+ * of the path.  The equality is what an index serves; the rest is looked at in the documents that
+ * it finds.
+ */
 void
-put_text_equal(bson_t *out, const char *path, const char *text)
+put_tenant(bson_t *out, const char *path, const Operand *tenant)
 {
-	put_operator(out, path, "$eq",
-				 [&](bson_t *inner, const char *op) { BSON_APPEND_UTF8(inner, op, text); });
+	bson_t inner;
+	bson_t type;
+
+	put_prefix_guards(out, path);
+	bson_append_document_begin(out, path, -1, &inner);
+	if (tenant->name != nullptr)
+	{
+		bson_t parameter;
+		BSON_APPEND_DOCUMENT_BEGIN(&inner, "$eq", &parameter);
+		BSON_APPEND_UTF8(&parameter, "$param", tenant->name);
+		bson_append_document_end(&inner, &parameter);
+	}
+	else
+		BSON_APPEND_UTF8(&inner, "$eq", DatumGetCString(tenant->value));
+	BSON_APPEND_DOCUMENT_BEGIN(&inner, "$not", &type);
+	BSON_APPEND_UTF8(&type, "$type", "array");
+	bson_append_document_end(&inner, &type);
+	bson_append_document_end(out, &inner);
 }
 
 /* In EXPLAIN, an operand that gets its value when the scan starts. */
-void
+static void
 put_named(bson_t *out, const char *path, Comparison comparison, const char *name)
 {
 	put_operator(out, path, operator_name(comparison),

@@ -1,10 +1,14 @@
 /*
  * deparse.cpp — from a plan and the values of its operands to MongoDB's find command.
  *
- * Each condition becomes a document of its own under $and, so that conditions cannot overwrite each other; the tenant's
- * comes first.  A projection asks for the fields that the query needs and for nothing else, not even for _id.
+ * A sort that find cannot do as it is meant here makes it an aggregation pipeline (sort.cpp).
  *
- * The command names the simple collation: a collection may have one of its own, under which "a" equals "A".
+ * Each condition becomes a document of its own under $and, so that conditions cannot overwrite each
+ * other; the tenant's comes first.  A projection asks for the fields that the query needs and for
+ * nothing else, not even for _id.
+ *
+ * The command names the simple collation: a collection may have one of its own, under which "a"
+ * equals "A".
  */
 #include "fdw.h"
 
@@ -39,15 +43,6 @@ condition_from_list(List *list)
  * The command
  */
 
-static void
-put_tenant(bson_t *out, const FindCommand *find)
-{
-	if (find->tenant.name != nullptr)
-		put_named(out, find->tenant_field, Comparison::equal, find->tenant.name);
-	else
-		put_text_equal(out, find->tenant_field, DatumGetCString(find->tenant.value));
-}
-
 bool
 deparse_filter(const FindCommand *find, bson_t *filter)
 {
@@ -57,7 +52,7 @@ deparse_filter(const FindCommand *find, bson_t *filter)
 	if (find->tenant_field != nullptr)
 	{
 		bson_t *tenant = new_document();
-		put_tenant(tenant, find);
+		put_tenant(tenant, find->tenant_field, &find->tenant);
 		conjuncts.add(tenant);
 	}
 	foreach (cell, find->conditions)
@@ -135,52 +130,69 @@ bound_value(const Operand *operand, const char *clause, int errcode_of_clause, i
 }
 
 static void
-put_named_bound(bson_t *command, const char *key, const char *name)
+put_named_bound(bson_t *out, const char *key, const char *name)
 {
 	bson_t parameter;
 
-	BSON_APPEND_DOCUMENT_BEGIN(command, key, &parameter);
+	bson_append_document_begin(out, key, -1, &parameter);
 	BSON_APPEND_UTF8(&parameter, "$param", name);
-	bson_append_document_end(command, &parameter);
+	bson_append_document_end(out, &parameter);
 }
 
+/*
+ * Writes OFFSET and LIMIT under their keys; false if nothing can come.  MongoDB takes a limit of 0
+ * for none.
+ */
 static bool
-put_bounds(bson_t *command, const FindCommand *find)
+put_offset(bson_t *out, const char *key, const FindCommand *find)
 {
 	int64 value;
 
 	if (find->offset != nullptr && find->offset->name != nullptr)
-		put_named_bound(command, "skip", find->offset->name);
+		put_named_bound(out, key, find->offset->name);
 	else if (bound_value(find->offset, "OFFSET", ERRCODE_INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE,
 						 &value) == Bound::some)
-		BSON_APPEND_INT64(command, "skip", value);
-
-	if (find->limit != nullptr && find->limit->name != nullptr)
-		put_named_bound(command, "limit", find->limit->name);
-	else
-		/* MongoDB takes a limit of 0 for none. */
-		switch (
-			bound_value(find->limit, "LIMIT", ERRCODE_INVALID_ROW_COUNT_IN_LIMIT_CLAUSE, &value))
-		{
-			case Bound::none:
-				break;
-			case Bound::some:
-				BSON_APPEND_INT64(command, "limit", value);
-				break;
-			case Bound::nothing:
-				return false;
-		}
+		bson_append_int64(out, key, -1, value);
 	return true;
 }
 
-bool
-deparse_find(const FindCommand *find, bson_t *command)
+static bool
+put_limit(bson_t *out, const char *key, const FindCommand *find)
 {
-	bson_t *filter = new_document();
+	int64 value;
 
+	if (find->limit != nullptr && find->limit->name != nullptr)
+	{
+		put_named_bound(out, key, find->limit->name);
+		return true;
+	}
+	switch (bound_value(find->limit, "LIMIT", ERRCODE_INVALID_ROW_COUNT_IN_LIMIT_CLAUSE, &value))
+	{
+		case Bound::none:
+			return true;
+		case Bound::some:
+			bson_append_int64(out, key, -1, value);
+			return true;
+		case Bound::nothing:
+			break;
+	}
+	return false;
+}
+
+static void
+put_simple_collation(bson_t *command)
+{
+	bson_t collation;
+
+	BSON_APPEND_DOCUMENT_BEGIN(command, "collation", &collation);
+	BSON_APPEND_UTF8(&collation, "locale", "simple");
+	bson_append_document_end(command, &collation);
+}
+
+static bool
+deparse_find(const FindCommand *find, const bson_t *filter, bson_t *command)
+{
 	BSON_APPEND_UTF8(command, "find", find->collection);
-	if (!deparse_filter(find, filter))
-		return false;
 	if (!bson_empty(filter))
 		BSON_APPEND_DOCUMENT(command, "filter", filter);
 	if (!find->whole)
@@ -189,18 +201,85 @@ deparse_find(const FindCommand *find, bson_t *command)
 		put_projection(projection, find->paths);
 		BSON_APPEND_DOCUMENT(command, "projection", projection);
 	}
-	if (!put_bounds(command, find))
-		return false;
-	if (!bson_empty(filter))
+	if (find->sort != NIL)
 	{
-		bson_t collation;
-		BSON_APPEND_DOCUMENT_BEGIN(command, "collation", &collation);
-		BSON_APPEND_UTF8(&collation, "locale", "simple");
-		bson_append_document_end(command, &collation);
+		bson_t *sort = new_document();
+		put_plain_sort(sort, find->sort);
+		BSON_APPEND_DOCUMENT(command, "sort", sort);
+		BSON_APPEND_BOOL(command, "allowDiskUse", true);
 	}
+	if (!put_offset(command, "skip", find) || !put_limit(command, "limit", find))
+		return false;
+	if (!bson_empty(filter) || find->sort != NIL)
+		put_simple_collation(command);
 	if (find->batch_size > 0)
 		BSON_APPEND_INT32(command, "batchSize", find->batch_size);
 	return true;
+}
+
+/* A stage of its own for what "put" writes, if it writes anything. */
+static bool
+add_bound(Items *stages, bool (*put)(bson_t *, const char *, const FindCommand *), const char *op,
+		  const FindCommand *find)
+{
+	bson_t *stage = new_document();
+
+	if (!put(stage, op, find))
+		return false;
+	if (!bson_empty(stage))
+		stages->add(stage);
+	return true;
+}
+
+/* What a command that is a pipeline says beside its stages. */
+void
+put_pipeline(bson_t *command, const FindCommand *find, const Items *stages)
+{
+	bson_t cursor;
+
+	BSON_APPEND_UTF8(command, "aggregate", find->collection);
+	BSON_APPEND_ARRAY(command, "pipeline", stages->array);
+	BSON_APPEND_DOCUMENT_BEGIN(command, "cursor", &cursor);
+	if (find->batch_size > 0)
+		BSON_APPEND_INT32(&cursor, "batchSize", find->batch_size);
+	bson_append_document_end(command, &cursor);
+	BSON_APPEND_BOOL(command, "allowDiskUse", true);
+	put_simple_collation(command);
+}
+
+static bool
+deparse_sorted(const FindCommand *find, const bson_t *filter, bson_t *command)
+{
+	Items stages = new_items();
+
+	if (!bson_empty(filter))
+		add_stage(&stages, "$match", filter);
+	if (!find->whole)
+	{
+		/* What only the sort needs is fetched as well: it is little, and conversion passes over it.
+		 */
+		bson_t *projection = new_document();
+		put_projection(projection, list_concat_copy(find->paths, sort_paths(find->sort)));
+		add_stage(&stages, "$project", projection);
+	}
+	add_sort_stages(&stages, find->sort);
+	if (!add_bound(&stages, put_offset, "$skip", find) ||
+		!add_bound(&stages, put_limit, "$limit", find))
+		return false;
+	add_unwrap_stage(&stages);
+	put_pipeline(command, find, &stages);
+	return true;
+}
+
+bool
+deparse_scan(const FindCommand *find, bson_t *command)
+{
+	bson_t *filter = new_document();
+
+	if (!deparse_filter(find, filter))
+		return false;
+	return find->sort == NIL || sort_is_plain(find->sort) ? deparse_find(find, filter, command)
+														  : deparse_sorted(find, filter, command);
 }
 
 } // namespace bridge

@@ -3,8 +3,9 @@
  *
  *   shippable.cpp   which conditions MongoDB may evaluate
  *   plan.cpp        paths and plans
+ *   sort.cpp        which orders MongoDB may sort by, and how
  *   condition.cpp   a plan's condition, with the value of its operand, to a filter
- *   deparse.cpp     … and all of them to a find command
+ *   deparse.cpp     … and all of them to a find command, or to an aggregation pipeline
  *   scan.cpp        running it, and EXPLAIN
  *   handler.cpp     the table of contents
  *
@@ -83,6 +84,13 @@ struct Shippable
 bool clause_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, Expr *clause,
 					  Shippable *result);
 
+/* The column that an expression is, but for a change of its type's name; null if it is anything
+ * else. */
+Var *column_of(RelOptInfo *relation, Expr *expression);
+
+/* Whether a collation compares strings by their bytes, as MongoDB does. */
+bool compares_bytes(Oid collation);
+
 /* An operand's value, or in EXPLAIN the name of one that is not known yet. */
 struct Operand
 {
@@ -95,9 +103,8 @@ struct Operand
 /* condition.cpp: writes a condition into an empty document; false if no value satisfies it. */
 bool put_condition(bson_t *out, const Condition *condition, const Operand *operands);
 
-/* {path: {$eq: "text"}}; {path: {op: {$param: name}}} for an operand that has a name only. */
-void put_text_equal(bson_t *out, const char *path, const char *text);
-void put_named(bson_t *out, const char *path, Comparison comparison, const char *name);
+/* The condition that a document is the tenant's. */
+void put_tenant(bson_t *out, const char *path, const Operand *tenant);
 
 /* The value of a whole number that a double holds exactly, for comparisons of numerics; else false. */
 bool numeric_is_small_integer(Numeric number, int64 *value);
@@ -125,10 +132,47 @@ struct Items
 };
 Items new_items();
 
+/* Adds {op: argument}, a stage of a pipeline. */
+void add_stage(Items *stages, const char *op, const bson_t *argument);
+
 /* Several documents under $or or $and; a single one as it is. */
 void put_together(bson_t *out, const char *op, const Items *items);
 
-/* deparse.cpp: what a find command is made of. */
+/* sort.cpp: one key of ORDER BY.  In a plan it is a List. */
+struct SortKey
+{
+	const char *path;
+	FieldKind kind;
+	bool descending;
+	bool nulls_first;
+	bool not_null; /* no null is met */
+};
+
+List *sort_key_to_list(const SortKey *key);
+
+/* Whether MongoDB's order of a kind of field is that of its column, but for nulls, NaN and
+ * ObjectIds in text columns. */
+bool sorts_alike(FieldKind kind, Oid collation);
+
+bool column_has_no_null(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, Var *column);
+
+/* The keys that "pathkeys" become; false if MongoDB cannot sort so. */
+bool sort_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, List *pathkeys,
+					List **keys);
+
+/* Whether find can sort by them, and its sort document; otherwise the stages of a pipeline. */
+bool sort_is_plain(List *keys);
+void put_plain_sort(bson_t *out, List *keys);
+void add_sort_stages(Items *stages, List *keys);
+void add_unwrap_stage(Items *stages);
+List *sort_paths(List *keys);
+
+/* The expression for what a column shows of a field; null where it is NULL.  "rest" is the part of
+ * the path to go. */
+void put_field_value(bson_t *out, const char *key, const char *path, const char *rest);
+void put_column_value(bson_t *out, const char *key, const char *path, FieldKind kind);
+
+/* deparse.cpp: what a command is made of. */
 struct FindCommand
 {
 	const char *collection;
@@ -138,13 +182,14 @@ struct FindCommand
 	Operand *operands;
 	List *paths;	/* of the fields to fetch; NIL: none is needed */
 	bool whole;		/* fetch whole documents */
+	List *sort;		/* of sort keys; NIL: in any order */
 	Operand *limit; /* null: none */
 	Operand *offset;
 	int batch_size;
 };
 
 /* Writes the command; false if no document can match, so that there is nothing to ask. */
-bool deparse_find(const FindCommand *find, bson_t *command);
+bool deparse_scan(const FindCommand *find, bson_t *command);
 
 /* The filter alone, for a second look at the same documents. */
 bool deparse_filter(const FindCommand *find, bson_t *filter);
@@ -152,11 +197,13 @@ bool deparse_filter(const FindCommand *find, bson_t *filter);
 /* plan.cpp: what a plan carries in fdw_private. */
 enum class PlanItem
 {
-	conditions,	 /* List of conditions */
-	attributes,	 /* List of the wanted attribute numbers, whole rows as 0 */
-	limit,		 /* Integer: LIMIT's number among the expressions; -1: none */
-	offset,		 /* Integer: the same of OFFSET */
-	slot_columns /* List of the attribute number of each column of the slot; NIL: the table's own */
+	conditions,	  /* List of conditions */
+	attributes,	  /* List of the wanted attribute numbers, whole rows as 0 */
+	limit,		  /* Integer: LIMIT's number among the expressions; -1: none */
+	offset,		  /* Integer: the same of OFFSET */
+	slot_columns, /* List of the attribute number of each column of the slot; NIL: the table's own
+				   */
+	sort		  /* List of sort keys */
 };
 
 void get_foreign_rel_size(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table);

@@ -1,12 +1,15 @@
 /*
  * plan.cpp — estimates, paths and plans of foreign scans.
  *
- * Planning never asks MongoDB anything: an EXPLAIN works while it is down.  A table that was never analysed counts as
- * 100,000 documents, for a guess that is too small is the dearer one: it makes the planner fetch a whole collection
- * where it could look up a few documents.  An equality is taken to find its documents by an index.
+ * Planning never asks MongoDB anything: an EXPLAIN works while it is down.  A table that was never
+ * analysed counts as 100,000 documents, for a guess that is too small is the dearer one: it makes
+ * the planner fetch a whole collection where it could look up a few documents.  An equality is
+ * taken to find its documents by an index.
  *
- * A LIMIT is pushed if MongoDB returns just the rows that PostgreSQL would count: no condition is left to be evaluated
- * here, and nothing stands between the scan and the LIMIT.
+ * A LIMIT is pushed if MongoDB returns just the rows that PostgreSQL would count: no condition is
+ * left to be evaluated here, and nothing stands between the scan and the LIMIT but a sort that
+ * MongoDB can do.  Without a LIMIT such a sort is one of the paths, and a dear one: MongoDB sorts
+ * many documents slower than PostgreSQL does.
  */
 #include "fdw.h"
 
@@ -18,6 +21,7 @@ static constexpr double tenant_share = 0.005; /* as DEFAULT_EQ_SEL */
 static constexpr Cost round_trip_cost = 10;
 static constexpr Cost examine_cost = 0.002; /* of a document, in MongoDB */
 static constexpr Cost transfer_cost = 0.02;
+static constexpr double sort_penalty = 1.1; /* of a whole sort in MongoDB, against one here */
 
 /* What planning knows of one foreign table: RelOptInfo.fdw_private. */
 struct TablePlan
@@ -194,6 +198,27 @@ find_parameterizations(PlannerInfo *root, RelOptInfo *relation)
 	}
 }
 
+/* Documents in the query's order. */
+static void
+add_sorted_path(PlannerInfo *root, RelOptInfo *relation, const Estimate *plain)
+{
+	auto *table = static_cast<TablePlan *>(relation->fdw_private);
+	double rows = clamp_row_est(relation->rows);
+	List *keys;
+
+	if (!sort_shippable(root, relation, table->foreign_table, root->query_pathkeys, &keys))
+		return;
+
+	/* All documents are examined and sorted before the first one comes; fetching them is the rest.
+	 */
+	Cost sorting = sort_penalty * 2 * cpu_operator_cost * rows * log2(Max(rows, 2));
+	Cost fetching = rows * (transfer_cost + cpu_tuple_cost);
+	Cost total = plain->total + sorting;
+	add_path(relation, reinterpret_cast<Path *>(tenancy_foreign_path(
+						   root, relation, relation->rows, Max(total - fetching, plain->startup),
+						   total, root->query_pathkeys, relation->lateral_relids, keys)));
+}
+
 void
 get_foreign_paths(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table)
 {
@@ -202,10 +227,11 @@ get_foreign_paths(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table)
 
 	add_path(relation, reinterpret_cast<Path *>(
 						   tenancy_foreign_path(root, relation, relation->rows, plain.startup,
-												plain.total, relation->lateral_relids, NIL)));
+												plain.total, NIL, relation->lateral_relids, NIL)));
 
 	if (!static_cast<TablePlan *>(relation->fdw_private)->options.pushdown)
 		return;
+	add_sorted_path(root, relation, &plain);
 	foreach (cell, find_parameterizations(root, relation))
 	{
 		auto *parameters = static_cast<ParamPathInfo *>(lfirst(cell));
@@ -214,7 +240,7 @@ get_foreign_paths(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table)
 
 		add_path(relation, reinterpret_cast<Path *>(tenancy_foreign_path(
 							   root, relation, parameters->ppi_rows, lookup.startup, lookup.total,
-							   parameters->ppi_req_outer, NIL)));
+							   NIL, parameters->ppi_req_outer, NIL)));
 	}
 }
 
@@ -249,30 +275,77 @@ limit_is_shippable(PlannerInfo *root, RelOptInfo *input, const FinalPathExtraDat
 		   !contain_subplans(query->limitCount) && !contain_subplans(query->limitOffset);
 }
 
-void
-get_foreign_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input,
-						RelOptInfo *output, void *extra)
+/* What planning knows of an upper relation that is the table and its sort: RelOptInfo.fdw_private.
+ */
+struct SortedPlan
 {
-	/* With a sort, a grouping or a join between them, the input is another relation than the table. */
-	if (stage != UPPERREL_FINAL || input->reloptkind != RELOPT_BASEREL ||
-		input->fdw_private == nullptr || output->fdw_private != nullptr ||
-		!limit_is_shippable(root, input, static_cast<FinalPathExtraData *>(extra)))
+	RelOptInfo *table;
+	List *keys;
+};
+
+/* Notes that the rows in their order are what MongoDB would give; the scan in that order is among
+ * the table's own paths. */
+static void
+note_sort(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output)
+{
+	auto *table = static_cast<TablePlan *>(input->fdw_private);
+	List *keys;
+
+	if (!table->options.pushdown ||
+		!sort_shippable(root, input, table->foreign_table, root->sort_pathkeys, &keys))
 		return;
 
-	auto *final = static_cast<FinalPathExtraData *>(extra);
+	auto *sorted = static_cast<SortedPlan *>(palloc(sizeof(SortedPlan)));
+	sorted->table = input;
+	sorted->keys = keys;
+	output->fdw_private = sorted;
+}
+
+static void
+add_limit_path(PlannerInfo *root, RelOptInfo *input, List *keys, RelOptInfo *output,
+			   FinalPathExtraData *extra)
+{
 	Estimate estimate = estimate_scan(root, input, input->baserestrictinfo, input->rows);
 	double rows = input->rows;
 
-	adjust_limit_rows_costs(&rows, &estimate.startup, &estimate.total, final->offset_est,
-							final->count_est);
+	if (!limit_is_shippable(root, input, extra))
+		return;
+	adjust_limit_rows_costs(&rows, &estimate.startup, &estimate.total, extra->offset_est,
+							extra->count_est);
+	/* A sort examines all documents for a few. */
+	if (keys != NIL)
+		estimate.total += input->tuples * examine_cost;
 	/* A LIMIT that stops an open cursor has to close it, which is a round trip as well. */
 	estimate.startup -= round_trip_cost / 2;
 	estimate.total -= round_trip_cost / 2;
 
-	List *item = list_make1(makeInteger(static_cast<int>(input->relid)));
+	List *item = list_make2(makeInteger(static_cast<int>(input->relid)), keys);
 	add_path(output, reinterpret_cast<Path *>(tenancy_foreign_upper_path(
 						 root, output, root->upper_targets[UPPERREL_FINAL], rows, estimate.startup,
-						 estimate.total, item)));
+						 estimate.total, root->sort_pathkeys, item)));
+}
+
+void
+get_foreign_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input,
+						RelOptInfo *output, void *extra)
+{
+	if (input->fdw_private == nullptr || output->fdw_private != nullptr)
+		return;
+
+	/* With a grouping or a join between them, the input is another relation than the table. */
+	if (input->reloptkind == RELOPT_BASEREL)
+	{
+		if (stage == UPPERREL_ORDERED)
+			note_sort(root, input, output);
+		else if (stage == UPPERREL_FINAL)
+			add_limit_path(root, input, NIL, output, static_cast<FinalPathExtraData *>(extra));
+	}
+	else if (input->reloptkind == RELOPT_UPPER_REL && stage == UPPERREL_FINAL)
+	{
+		auto *sorted = static_cast<SortedPlan *>(input->fdw_private);
+		add_limit_path(root, sorted->table, sorted->keys, output,
+					   static_cast<FinalPathExtraData *>(extra));
+	}
 }
 
 /*
@@ -394,6 +467,7 @@ plan_limit(PlannerInfo *root, ForeignPath *path, List *tlist)
 	int offset = add_bound(&parts.operands, root->parse->limitOffset);
 	List *items = list_make5(parts.conditions, attribute_list(parts.wanted), makeInteger(limit),
 							 makeInteger(offset), slot_columns);
+	items = lappend(items, lsecond(path->fdw_private));
 	return make_foreignscan(tlist, NIL, 0, parts.operands, items, slot, NIL, nullptr);
 }
 
@@ -407,6 +481,7 @@ get_foreign_plan(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, For
 	PlanParts parts = divide_clauses(root, relation, clauses);
 	List *items = list_make5(parts.conditions, attribute_list(parts.wanted), makeInteger(-1),
 							 makeInteger(-1), NIL);
+	items = lappend(items, path->fdw_private);
 	return make_foreignscan(tlist, parts.local, relation->relid, parts.operands, items, NIL,
 							parts.exact, outer_plan);
 }

@@ -99,6 +99,7 @@ describe_find(ForeignScan *plan, const TableOptions *options, Oid foreign_table,
 	find.batch_size = options->batch_size;
 	find.conditions = plan_item(plan, PlanItem::conditions);
 	find.operands = static_cast<Operand *>(palloc0(sizeof(Operand) * Max(count, 1)));
+	find.sort = plan_item(plan, PlanItem::sort);
 	find.limit = plan_bound(plan, PlanItem::limit, find.operands);
 	find.offset = plan_bound(plan, PlanItem::offset, find.operands);
 	for (int i = 0; i < count; i++)
@@ -284,7 +285,7 @@ start(ForeignScanState *node, Scan *scan)
 		bson_t *command = new_document();
 
 		compute_operands(node, scan);
-		if (deparse_find(&scan->find, command))
+		if (deparse_scan(&scan->find, command))
 		{
 			open_cursor(scan, command);
 			scan->finished = false;
@@ -611,7 +612,7 @@ explain_foreign_scan(ForeignScanState *node, ExplainState *explain)
 
 	RelationClose(table);
 	name_operands(&find, plan, explain);
-	bool sent = deparse_find(&find, command);
+	bool sent = deparse_scan(&find, command);
 	ExplainPropertyText("Remote database", options.database, explain);
 	ExplainPropertyText("Remote command",
 						sent ? bson_document_text(command) : "none: no document can match",

@@ -127,7 +127,7 @@ libc_locale(Oid collation)
 	return result;
 }
 
-static bool
+bool
 compares_bytes(Oid collation)
 {
 	if (!OidIsValid(collation))
@@ -178,8 +178,7 @@ comparison_of(Oid op, Oid column_type, FieldKind kind, Comparison *comparison)
 	return kind != FieldKind::boolean && kind != FieldKind::uuid;
 }
 
-/* The column that an expression is, but for a change of its type's name; null if it is anything else. */
-static Var *
+Var *
 column_of(RelOptInfo *relation, Expr *expression)
 {
 	while (IsA(expression, RelabelType))

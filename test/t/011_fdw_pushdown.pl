@@ -213,6 +213,27 @@ for my $shape (['flat', 'v', \%flat], ['nested', 'a.b', \%nested])
 }
 
 #
+# Orders: every kind of column, in each direction, nulls at either end
+#
+
+for my $type (sort keys %types)
+{
+	for my $name ('flat', 'nested')
+	{
+		my $wrong = '';
+		for my $order (map { my $direction = $_; map { "v $direction $_" } 'NULLS FIRST', 'NULLS LAST' } 'ASC', 'DESC')
+		{
+			my ($remote, $here) = map {
+				my $table = $_;
+				$node->safe_psql('postgres', join ';', map { "SELECT array_agg(k) FROM (SELECT k FROM ${table}_${name}_$type ORDER BY $order, k DESC LIMIT $_) _" } 4, 30, 1000)
+			} 'clean', 'reference';
+			$wrong .= "$order: $remote, not $here\n" if $remote ne $here;
+		}
+		is($wrong, '', "$name $types{$type}[0]: ORDER BY with LIMIT") unless $type =~ /^(ints|strings)$/ && $name eq 'nested';
+	}
+}
+
+#
 # The same with an ORDER of the database that is not that of bytes: "<" stays here, "=" goes.
 #
 $node->safe_psql('postgres', qq(
@@ -258,8 +279,10 @@ unlike(plan_of("SELECT k FROM clean_flat_int4 WHERE v = 1 LIMIT 5"), qr/^Limit/,
 like(plan_of("SELECT k FROM clean_flat_int4 WHERE v = 1 LIMIT 5 OFFSET 2"), qr/"skip": 2, "limit": 5/, 'and OFFSET');
 like(plan_of("SELECT k FROM clean_flat_decimal WHERE v = 0.1 LIMIT 5"), qr/^Limit/, 'LIMIT is not pushed over others');
 like(plan_of("SELECT k FROM clean_flat_int4 WHERE v <> 1 LIMIT 5"), qr/^Limit/, 'nor over conditions that stay here');
-like(plan_of("SELECT k FROM clean_flat_int4 ORDER BY k LIMIT 5"), qr/^Limit/, 'nor over a sort');
+like(plan_of("SELECT k FROM clean_flat_decimal ORDER BY v LIMIT 5"), qr/^Limit/, 'nor over a sort that stays here');
 like(plan_of("SELECT k FROM clean_flat_int4 ORDER BY k FETCH FIRST 5 ROWS WITH TIES"), qr/^Limit/, 'nor WITH TIES');
+unlike(plan_of("SELECT k FROM clean_flat_int4 ORDER BY v LIMIT 5"), qr/^Limit|Sort/, 'a sort goes with its LIMIT');
+like(plan_of("SELECT k FROM clean_flat_int4 ORDER BY v NULLS FIRST LIMIT 5"), qr/"find": .*"sort": \{"v": 1\}/, 'as find\'s own where the nulls are where MongoDB has them');
 like(plan_of("SELECT count(*) FROM clean_flat_int4 LIMIT 5"), qr/^Limit/, 'nor over an aggregate');
 like(plan_of("SELECT k FROM local_flat_int4 WHERE v = 1"), qr/Filter:/, 'pushdown \'false\' pushes nothing');
 

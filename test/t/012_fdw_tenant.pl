@@ -21,7 +21,10 @@ $mongo->insert('test', 'tasks',
 	'{"_id": 1, "tenant_id": "tenant-001", "title": "one"}', '{"_id": 2, "tenant_id": "tenant-002", "title": "two"}', '{"_id": 3, "tenant_id": "tenant-001", "title": "three"}',
 	'{"_id": 4, "title": "nobody\'s"}', '{"_id": 5, "tenant_id": null, "title": "null\'s"}', '{"_id": 6, "tenant_id": "", "title": "empty"}', '{"_id": 7, "tenant_id": "TENANT-001", "title": "upper case"}',
 	'{"_id": 8, "tenant_id": 1, "title": "a number"}', '{"_id": 9, "tenant_id": "$tenant_id", "title": "a field\'s name"}', '{"_id": 10, "tenant_id": {"$oid": "650000000000000000000001"}, "title": "an ObjectId"}',
-	'{"_id": 11, "owner": {"tenant": "tenant-002"}, "tenant_id": "tenant-001", "title": "nested"}');
+	'{"_id": 11, "owner": {"tenant": "tenant-002"}, "tenant_id": "tenant-001", "title": "nested"}',
+	'{"_id": 12, "tenant_id": ["tenant-001", "tenant-002"], "title": "an array"}', '{"_id": 13, "tenant_id": [["tenant-001"]], "title": "arrays"}',
+	'{"_id": 14, "tenant_id": {"tenant_id": "tenant-001"}, "title": "a document"}', '{"_id": 15, "owner": [{"tenant": "tenant-002"}], "title": "an array above"}');
+$mongo->command('test', '{"createIndexes": "tasks", "indexes": [{"key": {"tenant_id": 1}, "name": "tenant"}]}');
 
 $node->safe_psql('postgres', qq(
 	CREATE EXTENSION tenancy_mongo CASCADE;
@@ -66,6 +69,10 @@ is(as_tenant('tenant-001', "SELECT id FROM tasks WHERE tenant_id = 'tenant-002'"
 is(as_tenant('tenant-001', 'SELECT id FROM tasks WHERE title IS NOT NULL OR true ORDER BY id LIMIT 1'), '1', 'with a condition that stays here');
 is(as_tenant('tenant-001', 'SELECT count(*) FROM (SELECT * FROM tasks LIMIT 10) _'), '3', 'under LIMIT');
 is(as_tenant('tenant-002', 'SELECT id FROM by_owner'), '11', 'a nested field');
+is(as_tenant('tenant-001', 'SELECT id FROM tasks ORDER BY id DESC LIMIT 2'), "11\n3", 'under ORDER BY and LIMIT');
+is(as_tenant('tenant-001', 'SELECT id FROM tasks ORDER BY title COLLATE "C" LIMIT 10'), "11\n1\n3", 'in a pipeline');
+like($node->safe_psql('postgres', 'EXPLAIN (VERBOSE, COSTS OFF) SELECT id FROM tasks ORDER BY title LIMIT 10'),
+	qr/"pipeline": \[\{"\$match": \{"tenant_id": \{"\$eq": \{"\$param": "tenancy.current_tenant\(\)"\}, "\$not": \{"\$type": "array"\}\}\}\}/, 'whose first stage is the tenant');
 is(as_tenant('tenant-001', 'SELECT tasks.id FROM tasks JOIN everything USING (id) WHERE everything.title = \'one\''), '1', 'in a join');
 $node->safe_psql('postgres', "ALTER FOREIGN TABLE tasks OPTIONS (ADD pushdown 'false')");
 is(as_tenant('tenant-002', 'SELECT id FROM tasks'), '2', 'pushdown \'false\' does not mean the tenant');
