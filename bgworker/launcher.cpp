@@ -1,14 +1,17 @@
 /*
- * launcher.cpp — the one static background worker: it keeps a supervisor running in every database that has something
- * to mirror.
+ * launcher.cpp — the one static background worker: it keeps a supervisor running in every database that has work for
+ * one of our services.
+ *
+ * A service is a kind of work that a database may have, with a supervisor of its own: mirrors (tenancy_mongo.so) and
+ * rollouts (tenancy.so).  One more is one more line in "services".
  *
  * Dynamic workers do not survive a crash of the server, so that something static must start them again; and it must not
  * sit in a database, or that database could not be dropped.  The launcher therefore connects to the shared catalogs
- * only, and starts a supervisor (tenancy_mongo.so) where one is wanted:
+ * only, and starts a supervisor where one is wanted:
  *
- *   after the server's start    it does not know which databases have mirrors, so it tries each connectable one, one
+ *   after the server's start    it does not know which databases have work, so it tries each connectable one, one
  *                               after the other; a supervisor that finds nothing says so and exits
- *   afterwards                  it is told: a transaction that changed a mirror wakes it at commit
+ *   afterwards                  it is told: a transaction that made work wakes it at commit
  *   a supervisor that failed    is started again after a delay that doubles from one second to one minute
  *
  * All our workers are registered as BGW_NEVER_RESTART.  A restart by the postmaster would go on for ever after DROP
@@ -30,7 +33,28 @@ namespace
 constexpr int max_messages = 128;
 constexpr int max_holds = 64;
 constexpr int longest_delay_ms = 60 * 1000;
-constexpr const char *mirror_role = "tenancy_mirror";
+
+struct ServiceDefinition
+{
+	TenancyWorkerKind supervisor;
+	const char *role; /* that the supervisor connects as */
+	const char *library;
+	const char *function;
+	const char *type;	   /* as pg_stat_activity shows it */
+	const char *complaint; /* that no worker could be had */
+};
+
+constexpr ServiceDefinition services[] = {
+	{TENANCY_SUPERVISOR, "tenancy_mirror", "tenancy_mongo", "tenancy_mongo_supervisor_main",
+	 "tenancy mirror supervisor", "The supervisor of a mirrored database could not be started."},
+	{TENANCY_ROLLOUT_SUPERVISOR, "tenancy_worker", "tenancy", "tenancy_rollout_supervisor_main",
+	 "tenancy rollout supervisor",
+	 "The supervisor of a database with a rollout could not be started."},
+};
+
+using Services = uint32; /* a set of them, by their place */
+constexpr Services mirrors = 1;
+constexpr Services all_services = (1 << lengthof(services)) - 1;
 
 struct WorkerEntry
 {
@@ -49,10 +73,18 @@ struct Hold
 	bool kept_out; /* a worker was ended or turned away: the launcher hears of the release */
 };
 
+/* Where there may be work. */
+struct Request
+{
+	Oid database;
+	Services services;
+};
+
 /* What a supervisor found. */
 struct Verdict
 {
 	Oid database;
+	TenancyWorkerKind supervisor;
 	bool has_work;
 };
 
@@ -63,7 +95,7 @@ struct Shared
 	uint64 generation; /* of the mirrors' definitions, over all databases */
 	bool probe_all;	   /* more was asked for than "requests" can hold */
 	int request_count;
-	Oid requests[max_messages];
+	Request requests[max_messages];
 	int verdict_count;
 	Verdict verdicts[max_messages];
 	Hold holds[max_holds];
@@ -72,7 +104,7 @@ struct Shared
 
 Shared *shared = nullptr;
 WorkerEntry *my_entry = nullptr;
-bool wake_launcher_at_commit = false;
+Services wake_services_at_commit = 0;
 bool wake_workers_at_commit = false;
 bool holding = false;
 
@@ -115,13 +147,16 @@ create_shared_memory()
 
 /* The caller holds the lock, here and in the next three. */
 void
-request_database(Oid database)
+request_database(Oid database, Services wanted)
 {
 	for (int i = 0; i < shared->request_count; i++)
-		if (shared->requests[i] == database)
+		if (shared->requests[i].database == database)
+		{
+			shared->requests[i].services |= wanted;
 			return;
+		}
 	if (shared->request_count < max_messages)
-		shared->requests[shared->request_count++] = database;
+		shared->requests[shared->request_count++] = {database, wanted};
 	else
 		shared->probe_all = true;
 }
@@ -143,11 +178,11 @@ find_hold(Oid database)
 }
 
 WorkerEntry *
-find_supervisor(Oid database)
+find_supervisor(Oid database, TenancyWorkerKind kind)
 {
 	for (int i = 0; i < max_worker_processes; i++)
 		if (shared->workers[i].pid != 0 && shared->workers[i].database == database &&
-			shared->workers[i].kind == TENANCY_SUPERVISOR)
+			shared->workers[i].kind == kind)
 			return &shared->workers[i];
 	return nullptr;
 }
@@ -171,20 +206,30 @@ count_workers(Oid database, bool end_them)
 	return count;
 }
 
-/* ---- what transactions say: a mirror changed, a hold is over ---- */
+bool
+is_supervisor(TenancyWorkerKind kind)
+{
+	for (const ServiceDefinition &service : services)
+		if (service.supervisor == kind)
+			return true;
+	return false;
+}
 
-/* Wakes this database's workers, and if a mirror came, went or changed, tells them and the launcher so. */
+/* ---- what transactions say: a service got work, a hold is over ---- */
+
+/* Wakes this database's workers, and the launcher if services got work; a mirror that came, went or changed is told. */
 void
-announce(bool mirror_changed)
+announce(Services changed)
 {
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < max_worker_processes; i++)
 		if (shared->workers[i].pid != 0 && shared->workers[i].database == MyDatabaseId)
 			SetLatch(shared->workers[i].latch);
-	if (mirror_changed)
-	{
+	if (changed & mirrors)
 		shared->generation++;
-		request_database(MyDatabaseId);
+	if (changed)
+	{
+		request_database(MyDatabaseId, changed);
 		wake_launcher_process();
 	}
 	LWLockRelease(shared->lock);
@@ -199,7 +244,7 @@ release_holds()
 		if (hold.pid != MyProcPid)
 			continue;
 		if (hold.kept_out)
-			request_database(hold.database);
+			request_database(hold.database, all_services);
 		hold.pid = 0;
 	}
 	wake_launcher_process();
@@ -211,9 +256,10 @@ transaction_ended(XactEvent event, void *)
 {
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
-	if ((wake_launcher_at_commit || wake_workers_at_commit) && event != XACT_EVENT_ABORT)
-		announce(wake_launcher_at_commit);
-	wake_launcher_at_commit = wake_workers_at_commit = false;
+	if ((wake_services_at_commit || wake_workers_at_commit) && event != XACT_EVENT_ABORT)
+		announce(wake_services_at_commit);
+	wake_services_at_commit = 0;
+	wake_workers_at_commit = false;
 	if (holding)
 		release_holds();
 	holding = false;
@@ -243,7 +289,7 @@ worker_enter(Oid database, TenancyWorkerKind kind, Oid server)
 	hold = find_hold(database);
 	if (hold)
 		hold->kept_out = true;
-	duplicate = kind == TENANCY_SUPERVISOR && find_supervisor(database) != nullptr;
+	duplicate = is_supervisor(kind) && find_supervisor(database, kind) != nullptr;
 	for (int i = 0; !hold && !duplicate && !my_entry && i < max_worker_processes; i++)
 	{
 		if (shared->workers[i].pid != 0)
@@ -271,11 +317,12 @@ supervisor_report(bool has_work)
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	for (i = 0; i < shared->verdict_count; i++)
-		if (shared->verdicts[i].database == MyDatabaseId)
+		if (shared->verdicts[i].database == MyDatabaseId &&
+			shared->verdicts[i].supervisor == my_entry->kind)
 			break;
 	if (i < max_messages)
 	{
-		shared->verdicts[i] = {MyDatabaseId, has_work};
+		shared->verdicts[i] = {MyDatabaseId, my_entry->kind, has_work};
 		shared->verdict_count = Max(shared->verdict_count, i + 1);
 	}
 	wake_launcher_process();
@@ -317,10 +364,31 @@ worker_look_up(Oid server, TenancyWorkerKind kind, TimestampTz *level_at)
 	return pid;
 }
 
+int
+count_service_workers(Oid database, TenancyWorkerKind kind)
+{
+	int count = 0;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	for (int i = 0; i < max_worker_processes; i++)
+		count += shared->workers[i].pid != 0 && shared->workers[i].database == database &&
+				 shared->workers[i].kind == kind;
+	LWLockRelease(shared->lock);
+	return count;
+}
+
 void
 launcher_wake()
 {
-	wake_launcher_at_commit = true;
+	wake_services_at_commit |= mirrors;
+}
+
+void
+service_wake(TenancyWorkerKind supervisor)
+{
+	for (size_t i = 0; i < lengthof(services); i++)
+		if (services[i].supervisor == supervisor)
+			wake_services_at_commit |= 1 << i;
 }
 
 void
@@ -378,9 +446,11 @@ enum class Wish
 	nothing
 };
 
+/* One service of one database. */
 struct Database
 {
 	Oid oid;
+	const ServiceDefinition *service;
 	Wish wish;
 	BackgroundWorkerHandle *handle; /* of a supervisor that runs or is about to */
 	TimestampTz started;
@@ -392,20 +462,23 @@ List *databases = NIL;
 bool complained_of_slots = false;
 
 Database *
-find_database(Oid oid)
+find_database(Oid oid, TenancyWorkerKind supervisor)
 {
 	ListCell *cell;
 
 	foreach (cell, databases)
-		if (static_cast<Database *>(lfirst(cell))->oid == oid)
-			return static_cast<Database *>(lfirst(cell));
+	{
+		Database *database = static_cast<Database *>(lfirst(cell));
+		if (database->oid == oid && database->service->supervisor == supervisor)
+			return database;
+	}
 	return nullptr;
 }
 
 Database *
-remember_database(Oid oid, Wish wish)
+remember_database(Oid oid, const ServiceDefinition *service, Wish wish)
 {
-	Database *database = find_database(oid);
+	Database *database = find_database(oid, service->supervisor);
 
 	if (!database)
 	{
@@ -414,6 +487,7 @@ remember_database(Oid oid, Wish wish)
 		databases = lappend(databases, database);
 		MemoryContextSwitchTo(old);
 		database->oid = oid;
+		database->service = service;
 	}
 	database->wish = wish;
 	database->next_start = 0;
@@ -421,7 +495,7 @@ remember_database(Oid oid, Wish wish)
 	return database;
 }
 
-/* After the start, and when requests were lost: every database might have a mirror. */
+/* After the start, and when requests were lost: every database might have work. */
 void
 remember_all_databases()
 {
@@ -436,10 +510,14 @@ remember_all_databases()
 	while (HeapTupleIsValid(tuple = heap_getnext(scan, ForwardScanDirection)))
 	{
 		Oid oid = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple))->oid;
-		Database *known = find_database(oid);
 
-		if (!known || known->wish == Wish::nothing)
-			remember_database(oid, Wish::unknown);
+		for (const ServiceDefinition &service : services)
+		{
+			Database *known = find_database(oid, service.supervisor);
+
+			if (!known || known->wish == Wish::nothing)
+				remember_database(oid, &service, Wish::unknown);
+		}
 	}
 	table_endscan(scan);
 	table_close(relation, AccessShareLock);
@@ -448,20 +526,20 @@ remember_all_databases()
 
 /* The role to connect as, if a supervisor may connect there: asking first spares the log a FATAL. */
 Oid
-role_for_database(Oid oid)
+role_for_database(const Database *database)
 {
 	HeapTuple tuple;
 	Oid result = InvalidOid;
 
 	StartTransactionCommand();
-	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(oid));
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database->oid));
 	if (HeapTupleIsValid(tuple))
 	{
 		Form_pg_database form = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple));
-		Oid role = get_role_oid(mirror_role, true);
+		Oid role = get_role_oid(database->service->role, true);
 
 		if (form->datallowconn && !tenancy_database_is_invalid(form) && OidIsValid(role) &&
-			tenancy_database_aclcheck(oid, role, ACL_CONNECT) == ACLCHECK_OK)
+			tenancy_database_aclcheck(database->oid, role, ACL_CONNECT) == ACLCHECK_OK)
 			result = role;
 		ReleaseSysCache(tuple);
 	}
@@ -472,6 +550,7 @@ role_for_database(Oid oid)
 bool
 register_supervisor(Database *database, Oid role)
 {
+	const ServiceDefinition *service = database->service;
 	BackgroundWorker worker;
 	TenancyWorkerArguments arguments = {role, InvalidOid};
 
@@ -479,11 +558,10 @@ register_supervisor(Database *database, Oid role)
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	strlcpy(worker.bgw_library_name, "tenancy_mongo", BGW_MAXLEN);
-	strlcpy(worker.bgw_function_name, "tenancy_mongo_supervisor_main", BGW_MAXLEN);
-	snprintf(worker.bgw_name, BGW_MAXLEN, "tenancy mirror supervisor for database %u",
-			 database->oid);
-	strlcpy(worker.bgw_type, "tenancy mirror supervisor", BGW_MAXLEN);
+	strlcpy(worker.bgw_library_name, service->library, sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, service->function, BGW_MAXLEN);
+	snprintf(worker.bgw_name, BGW_MAXLEN, "%s for database %u", service->type, database->oid);
+	strlcpy(worker.bgw_type, service->type, BGW_MAXLEN);
 	worker.bgw_main_arg = ObjectIdGetDatum(database->oid);
 	memcpy(worker.bgw_extra, &arguments, sizeof(arguments));
 	worker.bgw_notify_pid = MyProcPid;
@@ -495,7 +573,7 @@ register_supervisor(Database *database, Oid role)
 	if (!registered && !complained_of_slots)
 		ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 						  errmsg("out of background worker slots"),
-						  errdetail("The supervisor of a mirrored database could not be started."),
+						  errdetail("%s", service->complaint),
 						  errhint("Raise max_worker_processes.")));
 	complained_of_slots = !registered;
 	return registered;
@@ -529,7 +607,7 @@ void
 take_messages()
 {
 	Verdict verdicts[max_messages];
-	Oid requests[max_messages];
+	Request requests[max_messages];
 	int verdict_count;
 	int request_count;
 	bool probe_all;
@@ -547,12 +625,14 @@ take_messages()
 	/* Requests come second: what they ask for may be newer than what a supervisor saw. */
 	for (int i = 0; i < verdict_count; i++)
 	{
-		Database *database = find_database(verdicts[i].database);
+		Database *database = find_database(verdicts[i].database, verdicts[i].supervisor);
 		if (database)
 			database->wish = verdicts[i].has_work ? Wish::wanted : Wish::nothing;
 	}
 	for (int i = 0; i < request_count; i++)
-		remember_database(requests[i], Wish::wanted);
+		for (size_t service = 0; service < lengthof(services); service++)
+			if (requests[i].services & (1 << service))
+				remember_database(requests[i].database, &services[service], Wish::wanted);
 	if (probe_all)
 		remember_all_databases();
 }
@@ -566,7 +646,7 @@ held_or_supervised(Database *database)
 	Hold *hold = find_hold(database->oid);
 	if (hold)
 		hold->kept_out = true;
-	else if (find_supervisor(database->oid))
+	else if (find_supervisor(database->oid, database->service->supervisor))
 		database->wish = Wish::wanted; /* one that outlived an earlier launcher */
 	else
 		result = false;
@@ -596,7 +676,7 @@ attend(Database *database, bool *probing)
 		return true;
 	if (database->wish == Wish::unknown && *probing)
 		return true;
-	role = role_for_database(database->oid);
+	role = role_for_database(database);
 	if (!OidIsValid(role))
 		return false;
 	*probing |= database->wish == Wish::unknown;

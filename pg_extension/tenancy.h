@@ -141,6 +141,12 @@ pid_t worker_look_up(Oid server, TenancyWorkerKind kind, TimestampTz *level_at);
 void supervisor_report(bool has_work);
 uint64 mirror_generation();
 
+/* launcher.cpp: at commit, has the launcher start this database's supervisor of a service. */
+void service_wake(TenancyWorkerKind supervisor);
+
+/* launcher.cpp: how many workers of a kind a database has. */
+int count_service_workers(Oid database, TenancyWorkerKind kind);
+
 /*
  * launcher.cpp: ends every worker of ours in a database and keeps new ones out until the transaction is over; for
  * commands that need the database to themselves.

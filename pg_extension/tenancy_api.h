@@ -11,9 +11,11 @@
 
 enum TenancyWorkerKind
 {
-	TENANCY_SUPERVISOR,		/* one a database */
-	TENANCY_APPLY_WORKER,	/* one a foreign server */
-	TENANCY_REGISTRY_WORKER /* one a foreign server whose registry acts */
+	TENANCY_SUPERVISOR,			/* of mirrors: one a database */
+	TENANCY_APPLY_WORKER,		/* one a foreign server */
+	TENANCY_REGISTRY_WORKER,	/* one a foreign server whose registry acts */
+	TENANCY_ROLLOUT_SUPERVISOR, /* one a database */
+	TENANCY_ROLLOUT_WORKER		/* some for each rollout that runs */
 };
 
 /* The start of a worker's bgw_extra; its argument is its database. */
@@ -48,7 +50,7 @@ struct TenancyApi
 	void (*worker_set_level)(TimestampTz when);
 	pid_t (*worker_look_up)(Oid server, enum TenancyWorkerKind kind, TimestampTz *level_at);
 
-	/* A supervisor tells the launcher whether its database has anything to mirror. */
+	/* A supervisor tells the launcher whether its database has any work for its service. */
 	void (*supervisor_report)(bool has_work);
 
 	/* Grows whenever a mirror changes: a worker that sees another number reads the catalogue again. */
