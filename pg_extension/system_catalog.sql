@@ -32,7 +32,7 @@ CREATE TABLE tenancy.system_versions (
     version_id varchar(50) PRIMARY KEY,
     system_id varchar(50) NOT NULL REFERENCES tenancy.management_systems (system_id),
     version varchar(20) NOT NULL
-        CONSTRAINT system_versions_version CHECK (version ~ '^[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}$'),
+        CONSTRAINT system_versions_version CHECK (tenancy.check_version(version)),
     release_notes text,
     schema_version integer NOT NULL,
     is_latest boolean NOT NULL DEFAULT false,
@@ -40,9 +40,15 @@ CREATE TABLE tenancy.system_versions (
     created_at timestamp NOT NULL DEFAULT timezone('UTC', now()),
     dependencies jsonb
         CONSTRAINT system_versions_dependencies CHECK (jsonb_typeof(dependencies) = 'object'),
-    compatibility jsonb,
+    compatibility jsonb
+        CONSTRAINT system_versions_compatibility CHECK (jsonb_typeof(compatibility) = 'object'),
     install_sql text NOT NULL,
+    verify_sql text,
     checksum text NOT NULL,
+    configuration_schema jsonb
+        CONSTRAINT system_versions_configuration_schema CHECK (jsonb_typeof(configuration_schema) = 'object'),
+    features jsonb
+        CONSTRAINT system_versions_features CHECK (jsonb_typeof(features) = 'array'),
     extension name,
     UNIQUE (system_id, version),
     UNIQUE (system_id, schema_version)
@@ -52,10 +58,14 @@ CREATE INDEX system_versions_latest_idx ON tenancy.system_versions (system_id, i
 CREATE INDEX system_versions_schema_version_idx ON tenancy.system_versions (schema_version);
 COMMENT ON TABLE tenancy.system_versions IS 'the versions of systems, each with the script that makes it';
 COMMENT ON COLUMN tenancy.system_versions.schema_version IS 'counts the versions of one system in the order of their registration';
-COMMENT ON COLUMN tenancy.system_versions.is_latest IS 'the highest version; kept by a trigger';
-COMMENT ON COLUMN tenancy.system_versions.dependencies IS 'object: systems that a tenant must have before, and which of their versions';
+COMMENT ON COLUMN tenancy.system_versions.is_latest IS 'the highest version, a prerelease only if there is nothing else; kept by a trigger';
+COMMENT ON COLUMN tenancy.system_versions.dependencies IS 'object: systems that a tenant must have before, and a range of their versions';
+COMMENT ON COLUMN tenancy.system_versions.compatibility IS 'object: ranges for "extension" and "postgresql"; under "conflicts", systems that a tenant may not have';
 COMMENT ON COLUMN tenancy.system_versions.install_sql IS 'run with search_path = the tenant''s schema; @schema@ and @tenant@ are replaced';
+COMMENT ON COLUMN tenancy.system_versions.verify_sql IS 'queries that must not say false once the script has run';
 COMMENT ON COLUMN tenancy.system_versions.checksum IS 'SHA-256 of install_sql, in hexadecimal';
+COMMENT ON COLUMN tenancy.system_versions.configuration_schema IS 'JSON schema of a tenant''s configurations; NULL if any will do';
+COMMENT ON COLUMN tenancy.system_versions.features IS 'array: the features that a tenant can have; NULL if any will do';
 
 CREATE TABLE tenancy.tenant_systems (
     tenant_id varchar(50) NOT NULL,
@@ -68,14 +78,17 @@ CREATE TABLE tenancy.tenant_systems (
     configurations jsonb,
     features_enabled jsonb,
     error_message text,
-    schema_name name NOT NULL UNIQUE,
-    PRIMARY KEY (tenant_id, system_id)
+    schema_name name UNIQUE,
+    PRIMARY KEY (tenant_id, system_id),
+    CONSTRAINT tenant_systems_schema CHECK ((status IN ('installed', 'upgrading')) = (schema_name IS NOT NULL))
 );
 CREATE INDEX tenant_systems_tenant_id_idx ON tenancy.tenant_systems (tenant_id);
 CREATE INDEX tenant_systems_system_id_idx ON tenancy.tenant_systems (system_id);
 CREATE INDEX tenant_systems_status_idx ON tenancy.tenant_systems (status);
 COMMENT ON TABLE tenancy.tenant_systems IS 'which tenant has which system, in which version and schema';
-COMMENT ON COLUMN tenancy.tenant_systems.schema_name IS 'as it was named when it was made; never computed again';
+COMMENT ON COLUMN tenancy.tenant_systems.status IS 'failed: it could not be installed, error_message says why; uninstalled: it was taken away';
+COMMENT ON COLUMN tenancy.tenant_systems.error_message IS 'why the last installation or update failed; what was there before is whole';
+COMMENT ON COLUMN tenancy.tenant_systems.schema_name IS 'as it was named when it was made; never computed again; NULL if there is none';
 
 CREATE TABLE tenancy.schema_migrations (
     migration_id varchar(50) PRIMARY KEY,
@@ -88,11 +101,18 @@ CREATE TABLE tenancy.schema_migrations (
     rollback_sql text,
     description text,
     created_at timestamp NOT NULL DEFAULT timezone('UTC', now()),
+    verify_sql text,
+    checksum text NOT NULL,
+    transactional boolean NOT NULL DEFAULT true,
     extension name
 );
 CREATE INDEX schema_migrations_system_id_idx ON tenancy.schema_migrations (system_id);
-CREATE INDEX schema_migrations_path_idx ON tenancy.schema_migrations (system_id, version_from, version_to);
-COMMENT ON TABLE tenancy.schema_migrations IS 'scripts that lead from one version of a system to another';
+CREATE UNIQUE INDEX schema_migrations_path_idx ON tenancy.schema_migrations (system_id, version_from, version_to);
+COMMENT ON TABLE tenancy.schema_migrations IS 'scripts that lead from one version of a system to a later one, and back';
+COMMENT ON COLUMN tenancy.schema_migrations.rollback_sql IS 'leads back; NULL if there is no way back';
+COMMENT ON COLUMN tenancy.schema_migrations.verify_sql IS 'queries that must not say false once migration_sql has run';
+COMMENT ON COLUMN tenancy.schema_migrations.checksum IS 'SHA-256 of the three scripts, in hexadecimal';
+COMMENT ON COLUMN tenancy.schema_migrations.transactional IS 'false: its statements commit one by one, by a rollout';
 
 REVOKE ALL ON tenancy.management_systems, tenancy.system_versions, tenancy.tenant_systems, tenancy.schema_migrations
     FROM PUBLIC;
@@ -110,8 +130,9 @@ BEGIN
        SET is_latest = NOT v.is_latest
      WHERE v.is_latest IS DISTINCT FROM NOT EXISTS (
                SELECT FROM tenancy.system_versions w
-                WHERE w.system_id = v.system_id
-                  AND string_to_array(w.version, '.')::integer[] > string_to_array(v.version, '.')::integer[]);
+                WHERE w.system_id = v.system_id AND w.version <> v.version
+                  AND (tenancy.is_prerelease(v.version)::integer - tenancy.is_prerelease(w.version)::integer,
+                       tenancy.compare_versions(w.version, v.version)) > (0, 0));
     RETURN NULL;
 END
 $function$;
@@ -135,7 +156,9 @@ COMMENT ON FUNCTION tenancy.freeze_version() IS 'refuses to change a registered 
 REVOKE ALL ON FUNCTION tenancy.freeze_version() FROM PUBLIC;
 CREATE TRIGGER freeze_version BEFORE UPDATE ON tenancy.system_versions
     FOR EACH ROW WHEN (OLD.system_id IS DISTINCT FROM NEW.system_id OR OLD.version IS DISTINCT FROM NEW.version
-                       OR OLD.install_sql IS DISTINCT FROM NEW.install_sql OR OLD.checksum IS DISTINCT FROM NEW.checksum)
+                       OR OLD.install_sql IS DISTINCT FROM NEW.install_sql OR OLD.checksum IS DISTINCT FROM NEW.checksum
+                       OR OLD.verify_sql IS DISTINCT FROM NEW.verify_sql OR OLD.dependencies IS DISTINCT FROM NEW.dependencies
+                       OR OLD.schema_version IS DISTINCT FROM NEW.schema_version)
     EXECUTE FUNCTION tenancy.freeze_version();
 
 CREATE FUNCTION tenancy.check_script(install_sql text) RETURNS void
@@ -195,80 +218,6 @@ $function$;
 COMMENT ON FUNCTION tenancy.register_system(text, text, text, text, text, jsonb) IS
     'adds a system to the catalogue';
 REVOKE ALL ON FUNCTION tenancy.register_system(text, text, text, text, text, jsonb) FROM PUBLIC;
-
-CREATE FUNCTION tenancy.register_version(system_id text, version text, install_sql text,
-                                         release_notes text DEFAULT NULL, dependencies jsonb DEFAULT NULL) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
-    AS $function$
-#variable_conflict use_column
-DECLARE
-    registering name := tenancy.registering_extension();
-    present tenancy.system_versions;
-    missing text;
-    new_id text := register_version.system_id || '-' || register_version.version;
-BEGIN
-    IF register_version.version IS NULL OR register_version.version !~ '^[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}$' THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('malformed version "%s"', register_version.version),
-            HINT = 'A version is three numbers, for example "1.0.0".';
-    END IF;
-    IF register_version.install_sql IS NULL THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'null_value_not_allowed', MESSAGE = 'the script of a system must not be null';
-    END IF;
-    PERFORM FROM tenancy.management_systems s WHERE s.system_id = register_version.system_id FOR UPDATE;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'undefined_object',
-            MESSAGE = format('system "%s" does not exist', register_version.system_id),
-            HINT = format('SELECT tenancy.register_system(%L, ''its name'', ''its type'', ''its vendor'');', register_version.system_id);
-    END IF;
-    PERFORM tenancy.check_script(register_version.install_sql);
-
-    IF jsonb_typeof(register_version.dependencies) <> 'object' THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'invalid_parameter_value',
-            MESSAGE = 'dependencies must be a JSON object',
-            HINT = 'For example {"users": ">=1.0.0"}.';
-    END IF;
-    SELECT d.key INTO missing
-      FROM jsonb_object_keys(register_version.dependencies) d(key)
-     WHERE NOT EXISTS (SELECT FROM tenancy.management_systems s WHERE s.system_id = d.key)
-        OR d.key = register_version.system_id
-     ORDER BY d.key LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'undefined_object',
-            MESSAGE = format('system "%s" cannot depend on system "%s"', register_version.system_id, missing),
-            DETAIL = 'A system depends on other systems that are registered.';
-    END IF;
-
-    SELECT v.* INTO present FROM tenancy.system_versions v WHERE v.version_id = new_id;
-    IF FOUND THEN
-        IF registering IS NOT NULL AND present.extension = registering
-           AND present.install_sql = register_version.install_sql THEN
-            RETURN new_id;
-        END IF;
-        RAISE EXCEPTION USING
-            ERRCODE = 'duplicate_object',
-            MESSAGE = format('version %s of system "%s" is registered already', register_version.version,
-                             register_version.system_id),
-            HINT = 'Register a new version.';
-    END IF;
-
-    INSERT INTO tenancy.system_versions
-        (version_id, system_id, version, release_notes, schema_version, dependencies, install_sql, checksum, extension)
-    SELECT new_id, register_version.system_id, register_version.version, register_version.release_notes,
-           coalesce(max(v.schema_version), 0) + 1, register_version.dependencies, register_version.install_sql,
-           encode(sha256(convert_to(register_version.install_sql, 'UTF8')), 'hex'), registering
-      FROM tenancy.system_versions v WHERE v.system_id = register_version.system_id;
-    RETURN new_id;
-END
-$function$;
-COMMENT ON FUNCTION tenancy.register_version(text, text, text, text, jsonb) IS
-    'adds a version of a system: the script that makes it in a tenant''s schema';
-REVOKE ALL ON FUNCTION tenancy.register_version(text, text, text, text, jsonb) FROM PUBLIC;
 
 CREATE VIEW tenancy.available_systems AS
     SELECT s.system_id, s.name, s.type, s.vendor, s.status, v.version AS latest_version, v.release_date, s.description

@@ -2,11 +2,6 @@
  * system_install.cpp — running a system's script in a tenant's schema as the owner role.
  *
  * One transaction makes the schema, runs the script, protects what it made and grants it: it is all there or nothing.
- * The script runs as tenancy_owner, never as the superuser who owns the extension, with search_path = the schema and
- * pg_temp last.  It is trusted with the schemas of tenants, not with the server.
- *
- * What the script made is listed by its dependency on the schema.  GRANT … ON ALL TABLES IN SCHEMA would read the whole
- * of pg_class, which at thousands of tenants costs more than everything else here.
  */
 #include "tenancy.h"
 
@@ -21,9 +16,10 @@ struct Installation
 	const char *version_id;
 	const char *type;
 	const char *script;
+	const char *verification; /* or null */
 	NameData schema;
 	NameData role;
-	int line; /* of the statement that runs */
+	bool with_dependencies;
 };
 
 static void
@@ -31,8 +27,6 @@ installation_error(void *argument)
 {
 	auto *installation = static_cast<const Installation *>(argument);
 
-	if (installation->line > 0)
-		errcontext("line %d of the script", installation->line);
 	errcontext("installation of system \"%s\" version %s for tenant \"%s\"", installation->system,
 			   installation->version, installation->tenant);
 }
@@ -106,8 +100,8 @@ find_version(Installation *installation)
 				 "UPDATE tenancy.management_systems SET status = 'active' WHERE system_id = %s;",
 				 quote_literal_cstr(system))));
 
-	row = query_row("SELECT v.version, v.version_id, v.install_sql FROM tenancy.system_versions v "
-					"WHERE v.system_id = $1 AND (v.version = $2 OR ($2 IS NULL AND v.is_latest))",
+	row = query_row("SELECT v.version, v.version_id, v.install_sql, v.verify_sql "
+					"FROM tenancy.system_versions v WHERE v.system_id = $1 AND (v.version = $2 OR ($2 IS NULL AND v.is_latest))",
 					{system, installation->version});
 	if (!row && installation->version)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -123,6 +117,7 @@ find_version(Installation *installation)
 	installation->version = row[0];
 	installation->version_id = row[1];
 	installation->script = row[2];
+	installation->verification = row[3];
 }
 
 static void
@@ -131,7 +126,7 @@ check_not_installed(const Installation &installation)
 	char **row = query_row("SELECT s.system_id, v.version FROM tenancy.tenant_systems i "
 						   "JOIN tenancy.management_systems s ON s.system_id = i.system_id "
 						   "JOIN tenancy.system_versions v ON v.version_id = i.version_id "
-						   "WHERE i.tenant_id = $1 AND s.type = $2",
+						   "WHERE i.tenant_id = $1 AND s.type = $2 AND i.schema_name IS NOT NULL",
 						   {installation.tenant, installation.type});
 
 	if (!row)
@@ -148,156 +143,54 @@ check_not_installed(const Installation &installation)
 							  NameStr(installation.schema))));
 }
 
+/* Installs what is missing; check_tenant_dependencies() says what is still wrong then. */
+static void
+install_dependencies(const Installation &installation)
+{
+	char **row;
+
+	while ((row = query_row("SELECT d.system_id, tenancy.matching_version(d.system_id, d.range) "
+							"FROM tenancy.unmet_dependencies($1, $2) d WHERE d.present IS NULL",
+							{installation.tenant, installation.version_id})))
+	{
+		if (!row[1])
+			return;
+		query_row("SELECT tenancy.install_system($1, $2, $3, true)",
+				  {installation.tenant, row[0], row[1]});
+	}
+}
+
 static void
 check_dependencies(const Installation &installation)
 {
-	char **row = query_row(
-		"SELECT d.key, d.value FROM tenancy.system_versions v, "
-		"pg_catalog.jsonb_each_text(v.dependencies) d "
-		"WHERE v.version_id = $2 AND NOT EXISTS (SELECT FROM tenancy.tenant_systems i "
-		"WHERE i.tenant_id = $1 AND i.system_id = d.key AND i.status = 'installed') ORDER BY d.key",
-		{installation.tenant, installation.version_id});
-
-	if (row)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("system \"%s\" needs system \"%s\"", installation.system, row[0]),
-				 errdetail("Tenant \"%s\" does not have it.", installation.tenant),
-				 errhint("SELECT tenancy.install_system(%s, %s);",
-						 quote_literal_cstr(installation.tenant), quote_literal_cstr(row[0]))));
+	if (installation.with_dependencies)
+		install_dependencies(installation);
+	query_row("SELECT tenancy.check_tenant_dependencies($1, $2, $3, $4)",
+			  {installation.tenant, installation.system, installation.version,
+			   installation.version_id});
 }
 
+/* The row stays when a system is taken away, and with it its configurations. */
 static void
-run_script(Installation *installation)
+write_installation(const Installation &installation)
 {
-	const char *schema = NameStr(installation->schema);
-	List *statements =
-		split_script(substitute_script(installation->script, schema, installation->tenant));
-	BorrowedRole borrowed = become_owner(psprintf("%s, pg_temp", quote_identifier(schema)));
-	ListCell *cell;
-
-	foreach (cell, statements)
-	{
-		auto *statement = static_cast<ScriptStatement *>(lfirst(cell));
-
-		CHECK_FOR_INTERRUPTS();
-		installation->line = statement->line;
-		int result = SPI_execute(statement->text, false, 0);
-		if (result < 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("a system's script cannot hold this statement: %s", statement->text)));
-	}
-	installation->line = 0;
-	become_caller(borrowed);
-}
-
-/* The relations of a schema, by their dependency on it. */
-static List *
-relations_of_schema(Oid schema)
-{
-	Relation depend = table_open(DependRelationId, AccessShareLock);
-	List *relations = NIL;
-	ScanKeyData keys[2];
-	HeapTuple tuple;
-
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(NamespaceRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(schema));
-	SysScanDesc scan = systable_beginscan(depend, DependReferenceIndexId, true, nullptr, 2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		auto *form = (Form_pg_depend) GETSTRUCT(tuple);
-
-		if (form->classid == RelationRelationId)
-			relations = lappend_oid(relations, form->objid);
-	}
-	systable_endscan(scan);
-	table_close(depend, AccessShareLock);
-	list_sort(relations, list_oid_cmp);
-	return relations;
-}
-
-static void
-append_name(StringInfo names, const char *schema, Oid relation)
-{
-	appendStringInfo(names, "%s%s", names->len > 0 ? ", " : "",
-					 quote_qualified_identifier(schema, get_rel_name(relation)));
-}
-
-/*
- * An identity column counts without a privilege of the user's.  Other sequences are usable but not readable: what stands
- * in them, no policy hides.
- */
-static bool
-needs_grant(Oid sequence)
-{
-	Oid table;
-	int32 column;
-
-	return !sequenceIsOwned(sequence, DEPENDENCY_INTERNAL, &table, &column);
-}
-
-static void
-grant(const char *privileges, const char *kind, const char *names, const Installation &installation)
-{
-	if (*names == '\0')
-		return;
-	int result = SPI_execute(psprintf("GRANT %s ON %s %s TO %s, tenancy_service", privileges, kind,
-									  names, quote_identifier(NameStr(installation.role))),
-							 false, 0);
-	if (result < 0)
-		elog(ERROR, "could not grant: %s", SPI_result_code_string(result));
-}
-
-/* Policies and grants for what the script made, by the role that owns it. */
-static void
-protect_and_grant(const Installation &installation, Oid schema)
-{
-	const char *schema_name = NameStr(installation.schema);
-	BorrowedRole borrowed = become_owner("pg_catalog, pg_temp");
-	StringInfoData tables, sequences;
-	ListCell *cell;
-
-	initStringInfo(&tables);
-	initStringInfo(&sequences);
-	foreach (cell, relations_of_schema(schema))
-	{
-		Oid relation = lfirst_oid(cell);
-
-		switch (get_rel_relkind(relation))
-		{
-			case RELKIND_RELATION:
-			case RELKIND_PARTITIONED_TABLE:
-				protect_table(relation, nullptr, installation.tenant);
-				append_name(&tables, schema_name, relation);
-				break;
-			case RELKIND_VIEW:
-				append_name(&tables, schema_name, relation);
-				break;
-			case RELKIND_SEQUENCE:
-				if (needs_grant(relation))
-					append_name(&sequences, schema_name, relation);
-				break;
-			case RELKIND_MATVIEW:
-			case RELKIND_FOREIGN_TABLE:
-				ereport(
-					ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("a system cannot hold \"%s\"", get_rel_name(relation)),
-					 errdetail(
-						 "PostgreSQL has no row-level security for materialized views and foreign "
-						 "tables.")));
-			default:
-				break;
-		}
-	}
-
-	grant("USAGE", "SCHEMA", quote_identifier(schema_name), installation);
-	grant("SELECT, INSERT, UPDATE, DELETE", "TABLE", tables.data, installation);
-	grant("USAGE", "SEQUENCE", sequences.data, installation);
-	become_caller(borrowed);
+	query_row("INSERT INTO tenancy.tenant_systems AS i "
+			  "(tenant_id, system_id, version_id, status, schema_name) "
+			  "VALUES ($1, $2, $3, 'installed', $4) "
+			  "ON CONFLICT (tenant_id, system_id) DO UPDATE "
+			  "SET version_id = excluded.version_id, status = excluded.status, "
+			  "schema_name = excluded.schema_name, error_message = NULL, "
+			  "installed_at = excluded.installed_at, updated_at = excluded.updated_at",
+			  {installation.tenant, installation.system, installation.version_id,
+			   NameStr(installation.schema)});
+	query_row("INSERT INTO tenancy.tenant_system_history "
+			  "(tenant_id, system_id, direction, version_to, checksum, schema_name, executed_at, "
+			  "duration) "
+			  "SELECT $1, $2, 'install', v.version, v.checksum, $4, pg_catalog.statement_timestamp(), "
+			  "pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp() "
+			  "FROM tenancy.system_versions v WHERE v.version_id = $3",
+			  {installation.tenant, installation.system, installation.version_id,
+			   NameStr(installation.schema)});
 }
 
 static void
@@ -306,16 +199,21 @@ install(Installation *installation)
 	ErrorContextCallback callback = {error_context_stack, installation_error, installation};
 
 	error_context_stack = &callback;
-	Oid schema = create_tenant_schema(installation->tenant, NameStr(installation->schema));
-	run_script(installation);
-	protect_and_grant(*installation, schema);
+	TenantSchema schema = {installation->tenant, NameStr(installation->role),
+						   NameStr(installation->schema), InvalidOid};
+	SystemScript script = {installation->script, schema.name, schema.tenant, false, 0};
+	schema.oid = create_tenant_schema(schema.tenant, schema.name);
+	run_system_script(&script);
+	protect_and_grant(schema, NIL);
+	grant_usage(schema);
+	if (installation->verification)
+	{
+		SystemScript verification = {installation->verification, schema.name, schema.tenant, true,
+									 0};
+		run_system_script(&verification);
+	}
+	write_installation(*installation);
 	error_context_stack = callback.previous;
-
-	query_row("INSERT INTO tenancy.tenant_systems (tenant_id, system_id, version_id, status, "
-			  "schema_name) "
-			  "VALUES ($1, $2, $3, 'installed', $4)",
-			  {installation->tenant, installation->system, installation->version_id,
-			   NameStr(installation->schema)});
 }
 
 } // namespace tenancy
@@ -335,6 +233,8 @@ tenancy_install_system(PG_FUNCTION_ARGS)
 	installation.tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	installation.system = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	installation.version = PG_ARGISNULL(2) ? nullptr : text_to_cstring(PG_GETARG_TEXT_PP(2));
+
+	installation.with_dependencies = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3);
 
 	SPI_connect();
 	tenancy::lock_tenant(installation.tenant);

@@ -121,7 +121,7 @@ Node *policy_expression(HeapTuple policy, AttrNumber attribute, TupleDesc descri
 /* protected_schema.cpp: runs SQL of ours with the rights of the extension's owner. */
 void run_as_extension(const char *sql);
 
-/* system_catalog.cpp: the statements of a system's script, a list of ScriptStatement. */
+/* system_script.cpp: the statements of a system's script, a list of ScriptStatement. */
 struct ScriptStatement
 {
 	const char *text;
@@ -131,6 +131,31 @@ List *split_script(const char *script);
 
 /* The script with @schema@ and @tenant@ replaced, by a quoted identifier and a quoted literal. */
 char *substitute_script(const char *script, const char *schema, const char *tenant);
+
+/* A script to run in a tenant's schema. */
+struct SystemScript
+{
+	const char *text;
+	const char *schema;
+	const char *tenant;
+	bool is_verification; /* a query that says false fails */
+	int line;			  /* of the statement that runs; 0 if none does */
+};
+
+/* Runs it as tenancy_owner; the caller has connected to SPI. */
+void run_system_script(SystemScript *script);
+
+/* system_schema.cpp: a schema of a tenant's, and who uses it. */
+struct TenantSchema
+{
+	const char *tenant;
+	const char *role;
+	const char *name;
+	Oid oid;
+};
+List *relations_of_schema(Oid schema);
+void protect_and_grant(const TenantSchema &schema, List *known);
+void grant_usage(const TenantSchema &schema);
 
 /* launcher.cpp: what it offers to tenancy_mongo.so; tenancy_api.h describes them. */
 void launcher_wake();

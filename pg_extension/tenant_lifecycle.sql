@@ -77,7 +77,8 @@ DECLARE
                           ELSE 'tenancy_service' END;
 BEGIN
     FOR schema_name IN
-        SELECT i.schema_name FROM tenancy.tenant_systems i WHERE i.tenant_id = enforce_status.tenant_id
+        SELECT i.schema_name FROM tenancy.tenant_systems i
+         WHERE i.tenant_id = enforce_status.tenant_id AND i.schema_name IS NOT NULL
          ORDER BY i.schema_name
     LOOP
         IF enforce_status.status = 'active' THEN
@@ -115,20 +116,19 @@ CREATE TRIGGER enforce_deletion AFTER DELETE ON tenancy.tenants
 ALTER TABLE tenancy.tenants ENABLE ALWAYS TRIGGER enforce_status;
 ALTER TABLE tenancy.tenants ENABLE ALWAYS TRIGGER enforce_deletion;
 
--- The systems of a tenant's tier that it does not have and could be given now.
+-- The systems of a tenant's tier that it does not have and could be given now.  What was taken away from it by hand stays away.
 CREATE FUNCTION tenancy.missing_systems(tenant_id text, tier text, OUT system_id text, OUT ready boolean)
     RETURNS SETOF record
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
     SELECT DISTINCT a.system_id,
-           NOT EXISTS (SELECT FROM jsonb_object_keys(v.dependencies) d(key)
-                        WHERE NOT EXISTS (SELECT FROM tenancy.tenant_systems i
-                                           WHERE i.tenant_id = missing_systems.tenant_id AND i.system_id = d.key))
+           NOT EXISTS (SELECT FROM tenancy.unmet_dependencies(missing_systems.tenant_id, v.version_id))
       FROM tenancy.tier_systems a
       LEFT JOIN tenancy.system_versions v ON v.system_id = a.system_id AND v.is_latest
      WHERE a.tier IN ('*', missing_systems.tier)
        AND NOT EXISTS (SELECT FROM tenancy.tenant_systems i
-                        WHERE i.tenant_id = missing_systems.tenant_id AND i.system_id = a.system_id)
+                        WHERE i.tenant_id = missing_systems.tenant_id AND i.system_id = a.system_id
+                          AND i.status <> 'failed')
 $function$;
 COMMENT ON FUNCTION tenancy.missing_systems(text, text) IS
     'the systems of a tier that a tenant does not have, and whether what they need is there';
@@ -256,7 +256,8 @@ REVOKE ALL ON FUNCTION tenancy.deactivate_tenant(text) FROM PUBLIC;
 
 CREATE VIEW tenancy.tenant_overview AS
     SELECT t.tenant_id, t.name, t.status, t.tier, t.region, t.role_name,
-           ARRAY(SELECT i.schema_name FROM tenancy.tenant_systems i WHERE i.tenant_id = t.tenant_id
+           ARRAY(SELECT i.schema_name FROM tenancy.tenant_systems i
+                  WHERE i.tenant_id = t.tenant_id AND i.schema_name IS NOT NULL
                   ORDER BY i.schema_name) AS schemas,
            t.created_at, t.updated_at, t.error_message
       FROM tenancy.tenants t;

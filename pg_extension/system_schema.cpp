@@ -1,0 +1,136 @@
+/*
+ * system_schema.cpp — what a script made in a tenant's schema: found, protected and granted.
+ *
+ * Relations are listed by their dependency on the schema.  GRANT … ON ALL TABLES IN SCHEMA would read the whole of
+ * pg_class, which at thousands of tenants costs more than everything else here.
+ */
+#include "tenancy.h"
+
+namespace tenancy
+{
+
+/* The relations of a schema, by their dependency on it. */
+List *
+relations_of_schema(Oid schema)
+{
+	Relation depend = table_open(DependRelationId, AccessShareLock);
+	List *relations = NIL;
+	ScanKeyData keys[2];
+	HeapTuple tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(NamespaceRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(schema));
+	SysScanDesc scan = systable_beginscan(depend, DependReferenceIndexId, true, nullptr, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		auto *form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (form->classid == RelationRelationId)
+			relations = lappend_oid(relations, form->objid);
+	}
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+	list_sort(relations, list_oid_cmp);
+	return relations;
+}
+
+static void
+append_name(StringInfo names, const char *schema, Oid relation)
+{
+	appendStringInfo(names, "%s%s", names->len > 0 ? ", " : "",
+					 quote_qualified_identifier(schema, get_rel_name(relation)));
+}
+
+/*
+ * An identity column counts without a privilege of the user's.  Other sequences are usable but not readable: what stands
+ * in them, no policy hides.
+ */
+static bool
+needs_grant(Oid sequence)
+{
+	Oid table;
+	int32 column;
+
+	return !sequenceIsOwned(sequence, DEPENDENCY_INTERNAL, &table, &column);
+}
+
+static void
+grant(const char *privileges, const char *kind, const char *names, const TenantSchema &schema)
+{
+	if (*names == '\0')
+		return;
+	int result = SPI_execute(psprintf("GRANT %s ON %s %s TO %s, tenancy_service", privileges, kind,
+									  names, quote_identifier(schema.role)),
+							 false, 0);
+	if (result < 0)
+		elog(ERROR, "could not grant: %s", SPI_result_code_string(result));
+}
+
+static void pg_attribute_noreturn()
+refuse_relation(Oid relation)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("a system cannot hold \"%s\"", get_rel_name(relation)),
+			 errdetail("PostgreSQL has no row-level security for materialized views and foreign tables.")));
+}
+
+/*
+ * Policies and grants for what a script made, by the role that owns it.  What was there before it, "known", keeps the
+ * grants that it has; a policy that the script took away comes back.
+ */
+void
+protect_and_grant(const TenantSchema &schema, List *known)
+{
+	BorrowedRole borrowed = become_owner("pg_catalog, pg_temp");
+	StringInfoData tables, sequences;
+	ListCell *cell;
+
+	initStringInfo(&tables);
+	initStringInfo(&sequences);
+	foreach (cell, relations_of_schema(schema.oid))
+	{
+		Oid relation = lfirst_oid(cell);
+		bool is_new = !list_member_oid(known, relation);
+
+		switch (get_rel_relkind(relation))
+		{
+			case RELKIND_RELATION:
+			case RELKIND_PARTITIONED_TABLE:
+				protect_table(relation, nullptr, schema.tenant);
+				if (is_new)
+					append_name(&tables, schema.name, relation);
+				break;
+			case RELKIND_VIEW:
+				if (is_new)
+					append_name(&tables, schema.name, relation);
+				break;
+			case RELKIND_SEQUENCE:
+				if (is_new && needs_grant(relation))
+					append_name(&sequences, schema.name, relation);
+				break;
+			case RELKIND_MATVIEW:
+			case RELKIND_FOREIGN_TABLE:
+				refuse_relation(relation);
+			default:
+				break;
+		}
+	}
+
+	grant("SELECT, INSERT, UPDATE, DELETE", "TABLE", tables.data, schema);
+	grant("USAGE", "SEQUENCE", sequences.data, schema);
+	become_caller(borrowed);
+}
+
+void
+grant_usage(const TenantSchema &schema)
+{
+	BorrowedRole borrowed = become_owner("pg_catalog, pg_temp");
+
+	grant("USAGE", "SCHEMA", quote_identifier(schema.name), schema);
+	become_caller(borrowed);
+}
+
+} // namespace tenancy

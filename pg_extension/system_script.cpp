@@ -1,0 +1,201 @@
+/*
+ * system_script.cpp — the scripts of systems: read when they are registered, run in a tenant's schema.
+ *
+ * A script is checked when it is registered, so that a syntax error meets the one who wrote it and not the first tenant
+ * who gets it.  Statements are taken apart here and run one by one: an error then shows its own statement, not the whole
+ * script.
+ *
+ * A script runs as tenancy_owner, never as the superuser who owns the extension, with search_path = the schema and
+ * pg_temp last.  It is trusted with the schemas of tenants, not with the server.  The tables of a tenant bind their owner
+ * too, and a migration whose UPDATE finds no row says nothing: so while a script runs, its role is the owner that
+ * FORCE ROW LEVEL SECURITY does not bind, as it is while a foreign key is checked.  Tables of others bind it as ever.
+ */
+#include "tenancy.h"
+
+namespace tenancy
+{
+
+static int
+line_at(const char *script, int offset)
+{
+	int line = 1;
+
+	for (int i = 0; i < offset; i++)
+		line += script[i] == '\n';
+	return line;
+}
+
+/* The parser tells a position in the script; as a position in the client's query it would mislead. */
+static void
+script_error(void *argument)
+{
+	auto *script = static_cast<const char *>(argument);
+	int position = geterrposition();
+
+	if (position <= 0)
+		return;
+	int offset = pg_mbcharcliplen(script, strlen(script), position - 1);
+	const char *begin = script + offset, *end = script + offset;
+	while (begin > script && begin[-1] != '\n')
+		begin--;
+	while (*end && *end != '\n')
+		end++;
+	errposition(0);
+	errcontext("line %d of the script: %.*s", line_at(script, offset), (int) (end - begin), begin);
+}
+
+/* A statement begins where the last one's semicolon was; its line is that of its first word. */
+static int
+skip_to_first_word(const char *script, int offset)
+{
+	for (;;)
+	{
+		while (isspace((unsigned char) script[offset]))
+			offset++;
+		if (script[offset] != '-' || script[offset + 1] != '-')
+			return offset;
+		while (script[offset] && script[offset] != '\n')
+			offset++;
+	}
+}
+
+static void
+check_statement(Node *statement, int line)
+{
+	const char *what = nullptr;
+
+	if (IsA(statement, TransactionStmt))
+		what = "transaction control";
+	else if (IsA(statement, CopyStmt) && !castNode(CopyStmt, statement)->filename)
+		what = "COPY from or to the client";
+	if (what)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("a system's script cannot use %s", what),
+						errdetail("It is run within the transaction that provisions a tenant."),
+						errcontext("line %d of the script", line)));
+}
+
+List *
+split_script(const char *script)
+{
+	ErrorContextCallback callback = {error_context_stack, script_error, const_cast<char *>(script)};
+	List *statements = NIL;
+	ListCell *cell;
+
+	error_context_stack = &callback;
+	List *parsed = pg_parse_query(script);
+	error_context_stack = callback.previous;
+
+	foreach (cell, parsed)
+	{
+		RawStmt *raw = lfirst_node(RawStmt, cell);
+		int begin = skip_to_first_word(script, raw->stmt_location);
+		int end = raw->stmt_len > 0 ? raw->stmt_location + raw->stmt_len : (int) strlen(script);
+		auto *statement = static_cast<ScriptStatement *>(palloc(sizeof(ScriptStatement)));
+
+		statement->text = pnstrdup(script + begin, end - begin);
+		statement->line = line_at(script, begin);
+		check_statement(raw->stmt, statement->line);
+		statements = lappend(statements, statement);
+	}
+	return statements;
+}
+
+/* Quoted, so that a script may write CREATE INDEX ON @schema@.t and VALUES (@tenant@). */
+char *
+substitute_script(const char *script, const char *schema, const char *tenant)
+{
+	Datum result = CStringGetTextDatum(script);
+
+	result = DirectFunctionCall3Coll(replace_text, C_COLLATION_OID, result,
+									 CStringGetTextDatum("@schema@"),
+									 CStringGetTextDatum(quote_identifier(schema)));
+	result = DirectFunctionCall3Coll(replace_text, C_COLLATION_OID, result,
+									 CStringGetTextDatum("@tenant@"),
+									 CStringGetTextDatum(quote_literal_cstr(tenant)));
+	return TextDatumGetCString(result);
+}
+
+static void
+statement_error(void *argument)
+{
+	auto *script = static_cast<const SystemScript *>(argument);
+
+	if (script->line > 0)
+		errcontext("line %d of the script", script->line);
+}
+
+/* A statement of a verification holds unless it says false. */
+static void
+check_verdict(const ScriptStatement *statement)
+{
+	if (!SPI_tuptable || SPI_gettypeid(SPI_tuptable->tupdesc, 1) != BOOLOID)
+		return;
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool null;
+		Datum verdict = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &null);
+
+		if (null || !DatumGetBool(verdict))
+			ereport(ERROR, (errcode(ERRCODE_ASSERT_FAILURE), errmsg("verification has failed"),
+							errdetail("This is not true: %s", statement->text)));
+	}
+}
+
+static void
+run_statement(const ScriptStatement *statement, bool is_verification)
+{
+	int result = SPI_execute(statement->text, is_verification, 0);
+
+	if (result < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a system's script cannot hold this statement: %s", statement->text)));
+	if (is_verification && result == SPI_OK_SELECT)
+		check_verdict(statement);
+}
+
+void
+run_system_script(SystemScript *script)
+{
+	ErrorContextCallback callback = {error_context_stack, statement_error, script};
+	List *statements =
+		split_script(substitute_script(script->text, script->schema, script->tenant));
+	BorrowedRole borrowed =
+		become_owner(psprintf("%s, pg_temp", quote_identifier(script->schema)));
+	ListCell *cell;
+
+	SetUserIdAndSecContext(tenancy_owner(), borrowed.security_context |
+												SECURITY_LOCAL_USERID_CHANGE |
+												SECURITY_NOFORCE_RLS);
+	error_context_stack = &callback;
+	foreach (cell, statements)
+	{
+		auto *statement = static_cast<ScriptStatement *>(lfirst(cell));
+
+		CHECK_FOR_INTERRUPTS();
+		script->line = statement->line;
+		run_statement(statement, script->is_verification);
+	}
+	script->line = 0;
+	error_context_stack = callback.previous;
+	become_caller(borrowed);
+}
+
+} // namespace tenancy
+
+extern "C"
+{
+PG_FUNCTION_INFO_V1(tenancy_check_script);
+
+PGDLLEXPORT Datum
+tenancy_check_script(PG_FUNCTION_ARGS)
+{
+	char *script = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	if (tenancy::split_script(tenancy::substitute_script(script, "tenant_a_b", "a")) == NIL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the script of a system must not be empty")));
+	PG_RETURN_VOID();
+}
+}
