@@ -22,6 +22,10 @@ demo-clean:
 check:
 	@test/support/check.sh
 
+# The same tests and the same expected output on the other releases of PostgreSQL, which come from PyPI.
+check-versions:
+	@test/support/check_versions.sh
+
 # The pg_regress suite alone, against a running server (PGHOST, PGPORT) with both extensions installed.
 installcheck:
 	@test/support/check.sh installcheck
@@ -33,4 +37,4 @@ bench:
 format:
 	@git diff -U0 --no-color HEAD -- '*.cpp' '*.h' | clang-format-diff -p1 -i
 
-.PHONY: all install uninstall clean demo demo-clean check installcheck bench format
+.PHONY: all install uninstall clean demo demo-clean check check-versions installcheck bench format

@@ -197,7 +197,7 @@ scan_for_row(Target *target, ScanKey key, TransactionId *wait_for)
 	bool found;
 
 	if (!target->scan)
-		target->scan = index_beginscan(target->relation, target->index, &target->dirty, 1, 0);
+		target->scan = tenancy_index_beginscan(target->relation, target->index, &target->dirty, 1);
 	index_rescan(target->scan, key, 1, nullptr, 0);
 	found = index_getnext_slot(target->scan, ForwardScanDirection, target->old_row);
 	MemoryContextSwitchTo(caller);

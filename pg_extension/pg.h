@@ -138,6 +138,10 @@ extern "C"
 #include "utils/typcache.h"
 #include "utils/uuid.h"
 #include "utils/wait_event.h"
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
 }
 
 #if PG_VERSION_NUM < 150000
@@ -289,6 +293,40 @@ tenancy_object_ownercheck(Oid classid, Oid objectid, Oid role)
 #else
 #define TENANCY_ACL_PAST_POLICIES (ACL_TRUNCATE | ACL_REFERENCES | ACL_TRIGGER)
 #define TENANCY_ACL_PAST_POLICIES_WORDS "TRUNCATE, REFERENCES, TRIGGER"
+#endif
+
+/* Executor and access methods: what 18 wants to know besides. */
+#if PG_VERSION_NUM >= 180000
+#define tenancy_scanned_relation(estate, index) ExecGetRangeTableRelation(estate, index, false)
+#define tenancy_index_beginscan(table, index, snapshot, keys)                                      \
+	index_beginscan(table, index, snapshot, nullptr, keys, 0)
+#else
+#define tenancy_scanned_relation(estate, index) ExecGetRangeTableRelation(estate, index)
+#define tenancy_index_beginscan(table, index, snapshot, keys)                                      \
+	index_beginscan(table, index, snapshot, keys, 0)
+#endif
+
+/* Whether a path key descends; 18 has an enum in a strategy's place. */
+#if PG_VERSION_NUM >= 180000
+#define tenancy_pathkey_descends(pathkey) ((pathkey)->pk_cmptype == COMPARE_GT)
+#else
+#define tenancy_pathkey_descends(pathkey) ((pathkey)->pk_strategy == BTGreaterStrategyNumber)
+#endif
+
+/* Bytes to base64: characters up to 17. */
+#if PG_VERSION_NUM >= 180000
+#define tenancy_b64_encode(bytes, length, text, size) pg_b64_encode(bytes, length, text, size)
+#else
+#define tenancy_b64_encode(bytes, length, text, size)                                              \
+	pg_b64_encode(reinterpret_cast<const char *>(bytes), length, text, size)
+#endif
+
+/* Rounds a timestamp to a type's digits; 16 can say where an error goes. */
+#if PG_VERSION_NUM >= 160000
+#define tenancy_round_timestamp(timestamp, typmod)                                                 \
+	AdjustTimestampForTypmod(timestamp, typmod, nullptr)
+#else
+#define tenancy_round_timestamp(timestamp, typmod) AdjustTimestampForTypmod(timestamp, typmod)
 #endif
 
 /* A walker as the tree walkers take it: 16 gave it a prototype. */

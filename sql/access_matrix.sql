@@ -216,6 +216,17 @@ RESET enable_sort;
 --
 -- Partitions: pruned for clients and admins
 --
+-- a key to group by that has one value only is shown up to 15
+CREATE FUNCTION pg_temp.plan_of(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+        IF line !~ 'Group Key:' THEN
+            RETURN NEXT line;
+        END IF;
+    END LOOP;
+END $$;
 CREATE TABLE events (tenant_id text, at date) PARTITION BY LIST (tenant_id);
 CREATE TABLE events_1 PARTITION OF events FOR VALUES IN ('am-1');
 CREATE TABLE events_2 PARTITION OF events FOR VALUES IN ('am-2');
@@ -233,20 +244,20 @@ PREPARE events AS SELECT tenant_id, count(*) FROM events GROUP BY 1 ORDER BY 1;
 EXECUTE events;
 BEGIN;
 SELECT tenancy.set_tenant('am-1');
-EXPLAIN (COSTS OFF) EXECUTE events;
+SELECT pg_temp.plan_of('EXECUTE events');
 EXECUTE events;
 INSERT INTO events VALUES ('am-1', now());
 INSERT INTO events VALUES ('am-2', now());
 ROLLBACK;
 BEGIN;
 SELECT tenancy.set_tenant('am-2');
-EXPLAIN (COSTS OFF) EXECUTE events;
+SELECT pg_temp.plan_of('EXECUTE events');
 EXECUTE events;
 COMMIT;
 EXECUTE events;
 BEGIN;
 SELECT tenancy.set_context(NULL, 'admin', ARRAY['am-1', 'am-3']);
-EXPLAIN (COSTS OFF) EXECUTE events;
+SELECT pg_temp.plan_of('EXECUTE events');
 EXECUTE events;
 SELECT tenant_id, count(*) FROM events_1 GROUP BY 1 ORDER BY 1;
 INSERT INTO events VALUES ('am-1', now());
@@ -257,7 +268,7 @@ EXECUTE events;
 COMMIT;
 BEGIN;
 SELECT tenancy.set_context('am-3', 'admin', NULL);
-EXPLAIN (COSTS OFF) EXECUTE events;
+SELECT pg_temp.plan_of('EXECUTE events');
 EXECUTE events;
 COMMIT;
 -- a named scope that changes, while the plan is cached

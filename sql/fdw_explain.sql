@@ -17,13 +17,16 @@ CREATE FOREIGN TABLE docs (
     document jsonb OPTIONS (document 'true')
 ) SERVER nowhere OPTIONS (database 'db', collection 'docs');
 
+-- a locale that every machine has, by a name that nobody knows to order by bytes
+CREATE COLLATION lexical (provider = libc, locale = 'C.UTF-8@other');
 CREATE FUNCTION command(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
     line text;
 BEGIN
     FOR line IN EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF) ' || query LOOP
         IF line ~ 'Remote command|Filter:' THEN
-            RETURN NEXT ltrim(line);
+            -- how 17 calls what was $0
+            RETURN NEXT replace(ltrim(line), '(InitPlan 1).col1', '$0');
         END IF;
     END LOOP;
 END $$;
@@ -65,9 +68,9 @@ SELECT filter('n2 < 0.1');
 SELECT filter('t = ''x''');
 SELECT filter('t = ''$i4''');
 SELECT filter('v = ''x'' AND nm = ''y''');
-SELECT filter('t = ''x'' COLLATE "en-x-icu"');
+SELECT filter('t = ''x'' COLLATE lexical');
 SELECT filter('t < ''x'' COLLATE "C"');
-SELECT filter('t < ''x'' COLLATE "en-x-icu"');
+SELECT filter('t < ''x'' COLLATE lexical');
 SELECT filter('_id = ''650000000000000000000001''');
 SELECT filter('_id = ''650000000000000000000001x''');
 SELECT filter('_id > ''65''');
@@ -166,7 +169,7 @@ EXPLAIN (COSTS OFF) SELECT i4 FROM docs WHERE i4 <> 3 ORDER BY i4 NULLS FIRST LI
 -- orders that MongoDB does not have
 SELECT ordered('ORDER BY n LIMIT 5');
 SELECT ordered('ORDER BY u LIMIT 5');
-SELECT ordered('ORDER BY t COLLATE "en-x-icu" LIMIT 5');
+SELECT ordered('ORDER BY t COLLATE lexical LIMIT 5');
 SELECT ordered('ORDER BY c COLLATE "C" LIMIT 5');
 SELECT ordered('ORDER BY j LIMIT 5');
 SELECT ordered('ORDER BY i4 + 1 LIMIT 5');

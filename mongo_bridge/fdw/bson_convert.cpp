@@ -569,7 +569,7 @@ to_timestamp(const ValueType *type, const bson_iter_t *field, Datum *value, Refu
 	if (type->typmod >= 0)
 	{
 		Timestamp rounded = microseconds;
-		AdjustTimestampForTypmod(&rounded, type->typmod);
+		tenancy_round_timestamp(&rounded, type->typmod);
 		if (rounded != microseconds)
 			return refuse(refusal, datetime_out_of_range,
 						  "The date has more digits of a second than the type.");

@@ -301,8 +301,7 @@ put_binary(Sink *sink, const bson_iter_t *field)
 	bson_iter_binary(field, &subtype, &length, &bytes);
 	int size = pg_b64_enc_len(static_cast<int>(length));
 	auto *encoded = static_cast<char *>(palloc(size + 1));
-	int used = pg_b64_encode(reinterpret_cast<const char *>(bytes), static_cast<int>(length),
-							 encoded, size);
+	int used = tenancy_b64_encode(bytes, static_cast<int>(length), encoded, size);
 
 	sink->begin_object();
 	sink->key("$binary", 7);

@@ -149,7 +149,7 @@ begin_foreign_scan(ForeignScanState *node, int flags)
 
 	auto *scan = static_cast<Scan *>(palloc0(sizeof(Scan)));
 	Index relation = scanned_relation(plan);
-	scan->table = ExecGetRangeTableRelation(estate, relation);
+	scan->table = tenancy_scanned_relation(estate, relation);
 	Oid foreign_table = RelationGetRelid(scan->table);
 	scan->options = table_options(foreign_table);
 	scan->server = GetForeignTable(foreign_table)->serverid;

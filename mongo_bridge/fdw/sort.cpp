@@ -148,7 +148,7 @@ key_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, PathKe
 	Oid type = getBaseType(column->vartype);
 	key->path = options.path;
 	key->kind = field_kind(type);
-	key->descending = pathkey->pk_strategy == BTGreaterStrategyNumber;
+	key->descending = tenancy_pathkey_descends(pathkey);
 	key->nulls_first = pathkey->pk_nulls_first;
 	key->not_null = column_has_no_null(root, relation, foreign_table, column);
 

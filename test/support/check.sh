@@ -2,6 +2,7 @@
 # check.sh — every test, from a fresh clone: what "make check" and .ci/run call.
 #
 #     usage: check.sh [part [file…]]      parts: unit modules regress isolation scripts tap demo lint installcheck
+#                                       portable: what check_versions.sh wants on every release
 #
 #     check.sh regress tenant_context     a regress test alone
 #     check.sh tap test/t/020_fdw.pl      a TAP file alone
@@ -37,6 +38,11 @@ main()
 				"run_$part"
 			done
 			;;
+		portable)
+			for part in modules regress isolation tap; do
+				"run_$part"
+			done
+			;;
 		unit | modules | regress | isolation | scripts | tap | demo | lint | installcheck) "run_$part" "$@" ;;
 		*) fail "unknown part \"$part\"" ;;
 	esac
@@ -63,6 +69,7 @@ prepare()
 	fi
 	bindir=$("$pg_config" --bindir)
 	testlib=$(dirname "$("$pg_config" --pgxs)")/../test
+	testperl=$(find_test_perl "$testlib") || fail "no PostgreSQL::Test for $("$pg_config" --version)"
 }
 
 #
@@ -237,7 +244,7 @@ run_tap()
 	[ ${#files[@]} -gt 0 ] || files=("$top"/test/t/*.pl)
 	server_directory "$output"
 	realpath "${files[@]}" | (cd "$output" && as_server env PATH="$bindir:$PATH" PG_CONFIG="$pg_config" \
-		PERL5LIB="$testlib/perl:$top/test/support" PG_REGRESS="$testlib/regress/pg_regress" PG_TEST_PORT_DIR="$scratch/ports" \
+		PERL5LIB="$testperl:$top/test/support" PG_REGRESS="$testlib/regress/pg_regress" PG_TEST_PORT_DIR="$scratch/ports" \
 		xargs -P 2 -n 1 "$top/test/support/run_tap.sh" 9>&-) || true
 	for file in "${files[@]}"; do
 		name=$(basename "$file" .pl)

@@ -129,6 +129,20 @@ tracks_parameters()
 	[ -n "$version" ] && [ "$(printf '%s\n' 1.20 "$version" | sort -V | head -n 1)" = 1.20 ]
 }
 
+# The Perl modules of TAP tests: those of the release under test (given by the folder of its test programs), else of
+# Debian's; they drive newer servers too.
+find_test_perl()
+{
+	local candidate
+	for candidate in "$1" /usr/lib/postgresql/*/lib/pgxs/src/test; do
+		if [ -f "$candidate/perl/PostgreSQL/Test/Cluster.pm" ]; then
+			say "$candidate/perl"
+			return
+		fi
+	done
+	return 1
+}
+
 # The first port from the one given on which nobody listens.
 free_port()
 {

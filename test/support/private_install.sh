@@ -11,6 +11,14 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 tree=$1
 original=$(find_pg_config) || fail "no pg_config; run test/support/install_dependencies.sh"
 
+# One that stands under .work is ours already.
+case $original in
+	*/.work/*)
+		printf '%s\n' "$original"
+		exit
+		;;
+esac
+
 directory_of()
 {
 	"$original" "--$1"
