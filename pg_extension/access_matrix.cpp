@@ -136,6 +136,21 @@ bigint_id(int64 value)
 	return {IdType::bigint, nullptr, 0, value};
 }
 
+static Id
+id_of_datum(Datum datum, IdType type)
+{
+	switch (type)
+	{
+		case IdType::text:
+			return text_id(DatumGetTextPP(datum));
+		case IdType::uuid:
+			return uuid_id(DatumGetUUIDP(datum));
+		case IdType::bigint:
+			break;
+	}
+	return bigint_id(DatumGetInt64(datum));
+}
+
 static inline bool
 is_tenant(const Tenant *tenant, const Id &id)
 {
@@ -199,19 +214,20 @@ struct ScopeTable
 };
 static ScopeTable scope_tables[3];
 
+/* The tenant's identifier in a type; false if it has none there.  The datum may point into the tenant. */
 static bool
-id_of_tenant(const Tenant *tenant, IdType type, Id *id)
+datum_of_tenant(const Tenant *tenant, IdType type, Datum *datum)
 {
 	switch (type)
 	{
 		case IdType::text:
-			*id = {type, tenant->id, VARSIZE(tenant->text) - VARHDRSZ, 0};
+			*datum = PointerGetDatum(tenant->text);
 			return true;
 		case IdType::uuid:
-			*id = uuid_id(&tenant->uuid);
+			*datum = UUIDPGetDatum(&tenant->uuid);
 			return tenant->is_uuid;
 		case IdType::bigint:
-			*id = bigint_id(tenant->bigint);
+			*datum = Int64GetDatum(tenant->bigint);
 			return tenant->is_bigint;
 	}
 	return false;
@@ -235,11 +251,11 @@ fill_scope_table(ScopeTable *table, IdType type)
 	table->mask = size - 1;
 	for (int i = 0; i < count; i++)
 	{
-		Id id;
+		Datum datum;
 
-		if (!id_of_tenant(members[i], type, &id))
+		if (!datum_of_tenant(members[i], type, &datum))
 			continue;
-		uint32 slot = hash_of_id(id) & table->mask;
+		uint32 slot = hash_of_id(id_of_datum(datum, type)) & table->mask;
 		while (table->slots[slot])
 			slot = (slot + 1) & table->mask;
 		table->slots[slot] = members[i];
@@ -544,24 +560,6 @@ is_partitioned_by(PlannerInfo *root, Node *id)
 	return result;
 }
 
-static bool
-datum_of_tenant(const Tenant *tenant, IdType type, Datum *datum)
-{
-	switch (type)
-	{
-		case IdType::text:
-			*datum = PointerGetDatum(tenant->text);
-			return true;
-		case IdType::uuid:
-			*datum = UUIDPGetDatum(&tenant->uuid);
-			return tenant->is_uuid;
-		case IdType::bigint:
-			*datum = Int64GetDatum(tenant->bigint);
-			return tenant->is_bigint;
-	}
-	return false;
-}
-
 /* The tenants' identifiers as an array of a type; those that are none of that type are left out. */
 static ArrayType *
 array_of_tenants(const Tenant *const *tenants, int count, IdType type)
@@ -639,7 +637,8 @@ plan_can(PlannerInfo *root, FuncExpr *call)
 {
 	auto *id = (Node *) linitial(call->args);
 	auto *words = (Const *) lsecond(call->args);
-	Oid collation = call->inputcollid;
+	/* The words have a collation even where the identifier has none, and another one than the index's loses the index. */
+	Oid collation = OidIsValid(exprCollation(id)) ? call->inputcollid : InvalidOid;
 
 	if (!IsA(words, Const) || words->constisnull)
 		return nullptr;

@@ -365,6 +365,25 @@ SELECT tenancy.set_context(NULL, 'superadmin');
 EXECUTE ids;
 COMMIT;
 
+RESET ROLE;
+-- a uuid has no collation, and the index gives its order
+CREATE INDEX ON by_uuid (tenant_id, id);
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+SET enable_sort = off;
+SET ROLE am_app;
+PREPARE newest_uuid AS SELECT id FROM by_uuid ORDER BY id DESC LIMIT 1;
+BEGIN;
+SELECT tenancy.set_tenant('00000000-0000-0000-0000-000000000002');
+EXPLAIN (COSTS OFF) EXECUTE newest_uuid;
+EXECUTE newest_uuid;
+COMMIT;
+RESET ROLE;
+RESET enable_seqscan;
+RESET enable_bitmapscan;
+RESET enable_sort;
+SET ROLE am_app;
+
 --
 -- Where nothing is planned
 --
