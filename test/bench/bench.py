@@ -6,9 +6,10 @@ import fdw_scan
 import mirror_copy
 import mirror_drain
 import mirror_lag
+import rls_cost
 from lab import Lab
 
-PARTS = {"scan": fdw_scan, "copy": mirror_copy, "drain": mirror_drain, "lag": mirror_lag}
+PARTS = {"scan": fdw_scan, "copy": mirror_copy, "drain": mirror_drain, "lag": mirror_lag, "rls": rls_cost}
 
 
 def main():
@@ -18,6 +19,8 @@ def main():
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--seconds", type=float, default=40)
+    parser.add_argument("--policy-rows", type=int, default=2_000_000)
+    parser.add_argument("--only", default="", help="regular expression: the contenders that rls compares")
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all if none is named")
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(PARTS)

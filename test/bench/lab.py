@@ -1,6 +1,7 @@
 """lab.py - what the parts of the benchmark share: the two servers, CPU seconds of processes, floors, and the report."""
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -18,9 +19,11 @@ class Lab:
         self.rows = arguments.rows
         self.events = arguments.events
         self.seconds = arguments.seconds
+        self.policy_rows = arguments.policy_rows
+        self.only = re.compile(arguments.only)
         self.mongo_host = arguments.mongo
         self.mongo_uri = f"mongodb://{arguments.mongo}/?replicaSet=rs0"
-        self.dsn = f"host={arguments.socket} port={arguments.port} user=postgres dbname=postgres"
+        self.server = f"host={arguments.socket} port={arguments.port}"
         self.data = arguments.data
         self.bindir = arguments.bindir
         self.cursor_floor = arguments.cursor_floor
@@ -31,16 +34,19 @@ class Lab:
 
     # The servers ----------------------------------------------------------------------------------------------------
 
-    def connect(self):
-        return psycopg.connect(self.dsn, autocommit=True)
+    def connect(self, dbname="postgres", user="postgres"):
+        return psycopg.connect(f"{self.server} dbname={dbname} user={user}", autocommit=True)
 
-    def execute(self, sql, parameters=None):
-        with self.connect() as connection:
+    def execute(self, sql, parameters=None, dbname="postgres"):
+        with self.connect(dbname) as connection:
             cursor = connection.execute(sql, parameters)
             return cursor.fetchall() if cursor.description else None
 
-    def value(self, sql, parameters=None):
-        return self.execute(sql, parameters)[0][0]
+    def value(self, sql, parameters=None, dbname="postgres"):
+        return self.execute(sql, parameters, dbname)[0][0]
+
+    def wants(self, contender):
+        return self.only.search(contender)
 
     def pg_ctl(self, *arguments):
         """As the user whose server it is."""
@@ -142,10 +148,11 @@ def say(text):
 
 
 class Report:
-    """One line a figure: what, how much, the floor of the same run, the ratio, the target."""
+    """One line a figure: what, how much, the floor of the same run, the ratio, the target; and tables."""
 
     def __init__(self):
         self.lines = []
+        self.tables = []
 
     def add(self, what, figure, unit, floor=None, ratio=None, target=""):
         self.lines.append((what, f"{figure:,.{digits(figure)}f} {unit}",
@@ -153,11 +160,22 @@ class Report:
                            f"{ratio:.2f}" if ratio is not None else "", target))
         say(" ".join(part for part in self.lines[-1] if part))
 
+    def add_table(self, title, header, rows):
+        self.tables.append((title, header, rows))
+
     def print(self):
-        header = ("figure", "here", "floor", "ratio", "target")
-        widths = [max(len(line[column]) for line in [header, *self.lines]) for column in range(5)]
-        for line in [header, tuple("-" * width for width in widths), *self.lines]:
-            print(" | ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())
+        for title, header, rows in self.tables:
+            print(title + "\n")
+            print_table(header, rows)
+            print()
+        if self.lines:
+            print_table(("figure", "here", "floor", "ratio", "target"), self.lines)
+
+
+def print_table(header, rows):
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    for row in [header, ["-" * width for width in widths], *rows]:
+        print(" | ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip())
 
 
 def digits(number):

@@ -1,0 +1,212 @@
+"""rls_cost.py - what a policy costs, as a ratio to the literal WHERE without row-level security.
+
+A contender and the limit take turns on the same pages, a few statements at a time, so that what else the machine does meets
+both; the figure is the median of the ratios of neighbours.  Time is the processor time of the backend where the kernel
+tells it: what a client and the scheduler need is not the policy's.  A parallel query is measured by the clock.
+"""
+import random
+import statistics
+import time
+
+import psycopg
+
+import rls_tables
+from lab import say
+
+NO_INDEX = "SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off;"
+PARALLEL = NO_INDEX + "SET max_parallel_workers_per_gather = 2; SET min_parallel_table_scan_size = 0; SET parallel_setup_cost = 0;"
+TARGET = 1.10
+BATCH = 40  # statements of one turn, of short ones
+TURNS = 30, 7  # of short statements, of long ones
+LONGEST = 4.0  # seconds for one comparison, if that is three turns
+
+
+class Work:
+    """A statement; {limit} is where the literal conditions on "columns" stand, {id} a key of the first tenant's."""
+
+    def __init__(self, name, sql, columns=("tenant_id",), fixed=(), prepared=False, many=True, settings="", clock=False, truncates=None,
+                 vacuums=None, text=True):
+        self.name = name
+        self.sql = sql
+        self.columns = columns
+        self.fixed = list(fixed)
+        self.prepared = prepared
+        self.many = many  # short: a batch is many of them
+        self.settings = settings
+        self.clock = clock
+        self.truncates = truncates
+        self.vacuums = vacuums
+        self.text = text  # there are such tables with a tenant of type text
+
+    def statement(self, scheme, contender, is_limit):
+        conditions = list(self.fixed)
+        if is_limit:
+            for column in self.columns:
+                conditions += scheme.limit(contender, column)
+        limit = " WHERE " + " AND ".join(conditions) if conditions else ""
+        return self.sql.format(limit=limit, prefix=scheme.prefix, literal=scheme.literal(1), id="{id}")
+
+
+NEWEST = "SELECT sum(v) FROM (SELECT v FROM bench.{prefix}items{limit} ORDER BY id DESC LIMIT 100) s"
+SUM = "SELECT count(*), sum(v) FROM bench.{prefix}items{limit}"
+JOIN = "SELECT count(*), sum(quantity) FROM bench.{0}items i JOIN bench.{0}parts p ON p.item_id = i.id"
+BY_ID = ["id = {id}"]
+BOTH = ("i.tenant_id", "p.tenant_id")
+
+WORKS = [
+    Work("point", "SELECT v FROM bench.{prefix}items{limit}", fixed=BY_ID),
+    Work("point, prepared", "SELECT v FROM bench.{prefix}items{limit}", fixed=BY_ID, prepared=True),
+    Work("newest 100", NEWEST),
+    Work("newest 100, prepared", NEWEST, prepared=True),
+    Work("insert", "INSERT INTO bench.{prefix}written (tenant_id, v, note) VALUES ({literal}, 1, 'x')", columns=(), prepared=True,
+         truncates="written"),
+    Work("update", "UPDATE bench.{prefix}updated SET v = v + 1{limit}", fixed=BY_ID, prepared=True, vacuums="updated"),
+    Work("full scan", SUM, many=False, settings=NO_INDEX),
+    Work("full scan, parallel", SUM, many=False, settings=PARALLEL, clock=True),
+    Work("sum by index", SUM, many=False),
+    Work("join", JOIN.format("") + "{limit}", BOTH, many=False, text=False),
+    Work("newest 100, zipf", NEWEST.replace("{prefix}", "zipf_"), text=False),
+    Work("sum by index, zipf", SUM.replace("{prefix}", "zipf_"), many=False, text=False),
+    Work("join, zipf", JOIN.format("zipf_") + "{limit}", BOTH, many=False, text=False),
+    Work("bulk insert", "INSERT INTO bench.{prefix}written (tenant_id, v, note) SELECT {literal}, g, 'x' FROM generate_series(1, 30000) g",
+         columns=(), many=False, truncates="written"),
+    Work("1,000 partitions", "SELECT v FROM bench.listed{limit}", fixed=BY_ID, text=False),
+    Work("1,000 partitions, prepared", "SELECT v FROM bench.listed{limit}", fixed=BY_ID, prepared=True, text=False),
+]
+
+
+class Session:
+    """One side of a comparison."""
+
+    def __init__(self, lab, role, work, sql, take=None):
+        self.connection = lab.connect(rls_tables.DATABASE, role)
+        self.protocol = self.connection.pgconn
+        self.work = work
+        for command in (work.settings, take):
+            if command:
+                self.connection.execute(command)
+        self.sql = sql.rstrip(";")
+        if work.prepared:
+            self.check(self.protocol.prepare(b"s", self.sql.format(id="$1").encode()))
+        self.schedstat = f"/proc/{self.protocol.backend_pid}/schedstat"
+
+    def check(self, result):
+        if result.status not in (psycopg.pq.ExecStatus.COMMAND_OK, psycopg.pq.ExecStatus.TUPLES_OK):
+            raise SystemExit(f"{self.sql}: {result.error_message.decode()}")
+        return result
+
+    def run(self, key):
+        if not self.work.prepared:
+            return self.check(self.protocol.exec_(self.sql.format(id=key).encode()))
+        return self.check(self.protocol.exec_prepared(b"s", [str(key).encode()] if "{id}" in self.sql else []))
+
+    def seconds(self):
+        if not self.work.clock:
+            try:
+                with open(self.schedstat, encoding="ascii") as schedstat:
+                    return int(schedstat.read().split()[0]) / 1e9
+            except OSError:
+                pass
+        return time.perf_counter()
+
+    def batch(self, keys):
+        start = self.seconds()
+        for key in keys:
+            result = self.run(key)
+        return (self.seconds() - start) / len(keys), result.get_value(0, 0) if result.ntuples else None
+
+
+class Comparison:
+    def __init__(self, lab, scheme, contender, work):
+        self.lab = lab
+        self.scheme = scheme
+        self.work = work
+        self.sides = (Session(lab, "bench_app", work, work.statement(scheme, contender, False), scheme.take_sql(contender)),
+                      Session(lab, "bench_limit", work, work.statement(scheme, contender, True)))
+        self.random = random.Random(1)
+        self.turns = 0
+        self.samples = []
+
+    def close(self):
+        for side in self.sides:
+            side.connection.close()
+
+    def keys(self):
+        """Of rows of the first tenant, which has every thousandth."""
+        last = (rls_tables.UPDATED_ROWS if self.work.vacuums else self.lab.policy_rows) // rls_tables.TENANTS
+        return [rls_tables.TENANTS * self.random.randint(1, last) for _ in range(BATCH if self.work.many else 1)]
+
+    def turn(self):
+        """Each side once, the first one first every other time."""
+        keys = self.keys()
+        self.turns += 1
+        order = self.sides if self.turns % 2 else self.sides[::-1]
+        if self.work.truncates and not self.work.many:
+            figures = {}
+            for side in order:
+                self.lab.execute(f"TRUNCATE bench.{self.scheme.prefix}{self.work.truncates}", dbname=rls_tables.DATABASE)
+                figures[side] = side.batch(keys)
+        else:
+            figures = {side: side.batch(keys) for side in order}
+        (ours, answer), (limit, expected) = (figures[side] for side in self.sides)
+        if answer != expected:
+            raise SystemExit(f"{self.work.name}: {answer} where the limit has {expected}")
+        return ours, limit
+
+    def measure(self):
+        """The median ratio, and both sides' medians in milliseconds."""
+        self.turn()
+        start = time.monotonic()
+        turns = TURNS[0 if self.work.many else 1]
+        while len(self.samples) < turns and (len(self.samples) < 3 or time.monotonic() - start < LONGEST):
+            self.samples.append(self.turn())
+        ours, limits = zip(*self.samples)
+        return (statistics.median(mine / limit for mine, limit in self.samples), statistics.median(ours) * 1e3, statistics.median(limits) * 1e3)
+
+
+def run(lab):
+    rls_tables.create(lab)
+    figures = {}
+    for scheme in rls_tables.SCHEMES:
+        contenders = [contender for contender in scheme.contenders if lab.wants(contender.name)]
+        if not contenders:
+            continue
+        with lab.connect(rls_tables.DATABASE) as connection:
+            scheme.install(connection)
+        for contender in contenders:
+            for work in WORKS:
+                if work.text or scheme.kind != "text":
+                    figures[contender.name, work.name] = measure(lab, scheme, contender, work)
+            say(contender.name + ": " + ", ".join(f"{work.name} {figures[contender.name, work.name][0]:.2f}" for work in WORKS
+                                                 if (contender.name, work.name) in figures))
+        with lab.connect(rls_tables.DATABASE) as connection:
+            scheme.uninstall(connection)
+    report(lab, figures)
+
+
+def measure(lab, scheme, contender, work):
+    for verb, table in (("TRUNCATE", work.truncates), ("VACUUM", work.vacuums)):
+        if table:
+            lab.execute(f"{verb} bench.{scheme.prefix}{table}", dbname=rls_tables.DATABASE)
+    comparison = Comparison(lab, scheme, contender, work)
+    try:
+        return comparison.measure()
+    finally:
+        comparison.close()
+
+
+def report(lab, figures):
+    names = list(dict.fromkeys(name for name, _ in figures))
+    works = [work.name for work in WORKS]
+    cell = lambda text, name, work: text(*figures[name, work]) if (name, work) in figures else "-"
+    lab.report.add_table("cost of a policy, as a ratio to the literal WHERE without row-level security", ["", *names],
+                         [[work] + [cell(lambda ratio, ours, limit: f"{ratio:.2f}", name, work) for name in names] for work in works])
+    lab.report.add_table("the same: milliseconds a statement, policy / literal", ["", *names],
+                         [[work] + [cell(lambda ratio, ours, limit: f"{ours:.3g} / {limit:.3g}", name, work) for name in names]
+                          for work in works])
+    ours = [contender.name for scheme in rls_tables.SCHEMES if scheme.ours for contender in scheme.contenders]
+    ratios = [(figure[0], name, work) for (name, work), figure in figures.items() if name in ours]
+    if ratios:
+        worst, name, work = max(ratios)
+        lab.report.add(f"policy against literal WHERE, worst of {len(ratios)}: {work}, {name}", figures[name, work][1], "ms",
+                       figures[name, work][2], worst, f"ratio <= {TARGET}")
