@@ -31,6 +31,7 @@
  *
  * Where nothing plans, can() answers by itself.
  */
+#include "context_function.h"
 #include "tenant_context.h"
 
 namespace tenancy
@@ -98,16 +99,6 @@ words_of_roles(RoleSet roles)
 /*
  * Answers, row by row
  */
-
-/* The types that a tenant's column can have. */
-enum class IdType
-{
-	text,
-	uuid,
-	bigint
-};
-
-static const char *const reader_suffix[] = {"", "_uuid", "_bigint"};
 
 /* An identifier as it comes from a row. */
 struct Id
@@ -460,32 +451,6 @@ check_plan_starts(const PlannedStmt *plan)
  * Conditions
  */
 
-static Expr *
-call_ours(const char *name, List *arguments, Oid result)
-{
-	Oid types[1] = {arguments ? exprType((Node *) linitial(arguments)) : InvalidOid};
-	List *qualified = list_make2(makeString(pstrdup("tenancy")), makeString(pstrdup(name)));
-	Oid function = LookupFuncName(qualified, list_length(arguments), types, false);
-
-	return (Expr *) makeFuncExpr(function, result, arguments, get_typcollation(result),
-								 arguments ? exprCollation((Node *) linitial(arguments)) : InvalidOid,
-								 COERCE_EXPLICIT_CALL);
-}
-
-static IdType
-id_type(Node *id)
-{
-	switch (exprType(id))
-	{
-		case UUIDOID:
-			return IdType::uuid;
-		case INT8OID:
-			return IdType::bigint;
-		default:
-			return IdType::text;
-	}
-}
-
 static Oid
 equality_of(Node *id)
 {
@@ -500,13 +465,6 @@ equal_to(Node *id, Expr *value, Oid collation)
 
 	set_opfuncid((OpExpr *) clause);
 	return (Node *) clause;
-}
-
-/* A function of no arguments in its variant for the identifier's type. */
-static Expr *
-read_context(const char *name, Node *id, Oid result)
-{
-	return call_ours(psprintf("%s%s", name, reader_suffix[(int) id_type(id)]), NIL, result);
 }
 
 static Node *
@@ -527,13 +485,13 @@ equal_to_any(Node *id, Expr *array, Oid collation)
 static Node *
 any_of_scope(Node *id, Oid collation)
 {
-	return equal_to_any(id, read_context("current_scope", id, get_array_type(exprType(id))), collation);
+	return equal_to_any(id, call_context_function(ContextFunction::current_scope, id), collation);
 }
 
 static Node *
 in_scope(Node *id)
 {
-	return (Node *) call_ours("in_scope", list_make1(id), BOOLOID);
+	return (Node *) call_context_function(ContextFunction::in_scope, id);
 }
 
 /*
@@ -667,7 +625,7 @@ plan_can(PlannerInfo *root, FuncExpr *call)
 	}
 	if (plan_class == PlanClass::admin || !contain_var_clause(id))
 		return in_scope(id);
-	return equal_to(id, read_context(role == ContextRole::client ? "current_tenant" : "current_scope_tenant", id, exprType(id)),
+	return equal_to(id, call_context_function(role == ContextRole::client ? ContextFunction::current_tenant : ContextFunction::current_scope_tenant, id),
 					collation);
 }
 

@@ -365,14 +365,19 @@ array_of_members(const Tenant *const *members, int count)
 	return construct_array(ids, count, TEXTOID, -1, false, TYPALIGN_INT);
 }
 
+bool
+scope_is_fresh()
+{
+	return scope.context && scope.registry == registry_generation() && scope.scopes == scopes.generation;
+}
+
 void
 resolve_scope(const Claims &claims)
 {
 	uint64 fingerprint = identify(claims).fingerprint;
 	Scope next = {};
 
-	if (scope.context && scope.fingerprint == fingerprint && scope.registry == registry_generation() &&
-		scope.scopes == scopes.generation)
+	if (scope_is_fresh() && scope.fingerprint == fingerprint)
 		return;
 
 	/* What changes while we look is not in it. */

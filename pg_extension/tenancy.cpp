@@ -57,6 +57,7 @@ _PG_init(void)
 	tenancy::tenant_registry_init();
 	tenancy::tenant_context_init();
 	tenancy::access_matrix_init();
+	tenancy::policy_plan_init();
 	tenancy::database_command_init();
 	tenancy::launcher_init();
 

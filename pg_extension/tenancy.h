@@ -14,6 +14,7 @@ namespace tenancy
 void tenant_context_init(); /* and the features that the context consists of */
 void tenant_registry_init();
 void access_matrix_init();
+void policy_plan_init();
 void database_command_init();
 void launcher_init();
 

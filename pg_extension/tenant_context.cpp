@@ -206,16 +206,16 @@ context_written_in_transaction()
 }
 
 static void
-engage_lock(const Claims &claims)
+engage_lock(const Identity &identity)
 {
 	LocalTransactionId lxid = current_lxid();
 
 	/* What comes with a connection comes in two settings, and what a leader passes on is whole at the end only. */
 	if (!IsNormalProcessingMode() || InitializingParallelWorker)
 		return;
-	if (claims.role == ContextRole::none || !LocalTransactionIdIsValid(lxid) || lock_lxid == lxid)
+	if (identity.role == ContextRole::none || !LocalTransactionIdIsValid(lxid) || lock_lxid == lxid)
 		return;
-	lock = identify(claims);
+	lock = identity;
 	lock_lxid = lxid;
 	lock_of_session = !context_written_in_transaction();
 	stat_seen(lock.tenant);
@@ -382,10 +382,8 @@ via_word(ContextVia via)
 
 /* The session has gone over to another context; a transaction that goes back to none is no switch. */
 static void
-note_switch(const Claims &claims, ContextVia via)
+note_switch(const Identity &next, ContextVia via)
 {
-	Identity next = identify(claims);
-
 	if (next.fingerprint == last_identity.fingerprint || IsParallelWorker())
 		return;
 	stat_switched();
@@ -433,6 +431,29 @@ true_claims(ContextVia *via)
 }
 
 /*
+ * What was found before, for the next transaction of a session that keeps its context: it holds as long as no setting was
+ * written, and the registry, the keys, the clock and the transaction's lock have nothing against it.
+ */
+static struct Outcome
+{
+	Context context;
+	Identity identity;
+	bool reusable;
+} outcome;
+
+static bool
+outcome_holds()
+{
+	const Context &context = outcome.context;
+	const Identity *locked = transaction_lock();
+
+	return outcome.reusable && IsTransactionState() && (!locked || locked->fingerprint == outcome.identity.fingerprint) &&
+		   (!context.tenant || context.tenant->active_in == registry_generation()) &&
+		   (context.role != ContextRole::admin || scope_is_fresh()) &&
+		   (context.via != ContextVia::token || verify_token() == TokenProblem::none);
+}
+
+/*
  * Works out what is in force.  Looking at catalogs may bring the message that something changed, which unsettles again;
  * an error leaves no context behind.
  */
@@ -440,6 +461,14 @@ void
 settle()
 {
 	effective = {};
+	settled = true;
+	if (likely(outcome_holds()))
+	{
+		effective = outcome.context;
+		engage_lock(outcome.identity);
+		return;
+	}
+	settled = outcome.reusable = false;
 	context_serial++;
 	problem = TokenProblem::none;
 	lost = false;
@@ -470,8 +499,11 @@ settle()
 	announce(next.role == ContextRole::none ? no_claims : claims);
 	if (next.role != ContextRole::none)
 	{
-		engage_lock(claims);
-		note_switch(claims, next.via);
+		Identity identity = identify(claims);
+
+		engage_lock(identity);
+		note_switch(identity, next.via);
+		outcome = {next, identity, !bound};
 	}
 	effective = next;
 }
@@ -485,23 +517,16 @@ raise_no_tenant()
 					errhint("Set one first: BEGIN; SELECT tenancy.set_tenant('tenant-001');")));
 }
 
-const Context &
-required_context()
+void
+raise_if_required()
 {
-	const Context &context = context_in_force();
-
-	if (unlikely(context.role == ContextRole::none))
-	{
-		if (problem != TokenProblem::none)
-			raise_token_problem(problem, state_of_problem);
-		if (strict && IsTransactionState())
-		{
-			if (lost)
-				raise_context_lost();
-			raise_no_tenant();
-		}
-	}
-	return context;
+	if (problem != TokenProblem::none)
+		raise_token_problem(problem, state_of_problem);
+	if (!strict || !IsTransactionState())
+		return;
+	if (lost)
+		raise_context_lost();
+	raise_no_tenant();
 }
 
 bool
@@ -550,6 +575,7 @@ something_changed()
 	Claims claims = setting_claims();
 
 	written_lxid = current_lxid();
+	outcome.reusable = false;
 	unsettle();
 	close_held_cursors_later();
 	announce(claims.role == ContextRole::none && token ? *token : claims);
@@ -558,9 +584,9 @@ something_changed()
 void
 settings_changed(const Claims &before)
 {
-	engage_lock(before);
+	engage_lock(identify(before));
 	something_changed();
-	engage_lock(setting_claims());
+	engage_lock(identify(setting_claims()));
 }
 
 /* That a token is good was seen by the check hook, or will be when it is asked for. */
@@ -854,8 +880,6 @@ PG_FUNCTION_INFO_V1(tenancy_clear_tenant);
 PG_FUNCTION_INFO_V1(tenancy_current_tenant);
 PG_FUNCTION_INFO_V1(tenancy_current_tenant_uuid);
 PG_FUNCTION_INFO_V1(tenancy_current_tenant_bigint);
-PG_FUNCTION_INFO_V1(tenancy_is_current_tenant);
-PG_FUNCTION_INFO_V1(tenancy_is_current_tenant_support);
 
 PGDLLEXPORT Datum
 tenancy_set_tenant(PG_FUNCTION_ARGS)
@@ -909,34 +933,5 @@ tenancy_current_tenant_bigint(PG_FUNCTION_ARGS)
 	if (!tenant || !tenant->is_bigint)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(tenant->bigint);
-}
-
-/* What guards the tables of one tenant's own schema. */
-PGDLLEXPORT Datum
-tenancy_is_current_tenant(PG_FUNCTION_ARGS)
-{
-	const tenancy::Tenant *tenant = tenancy::required_context().tenant;
-
-	if (!tenant)
-		PG_RETURN_BOOL(false);
-
-	text *id = PG_GETARG_TEXT_PP(0);
-	size_t length = VARSIZE_ANY_EXHDR(id);
-	PG_RETURN_BOOL(length == VARSIZE(tenant->text) - VARHDRSZ && memcmp(VARDATA_ANY(id), tenant->id, length) == 0);
-}
-
-/*
- * The guard lets all rows through or none, and a plan is worth making for the first case only.  The planner's own guess
- * for current_tenant() = 'x' is one row in 200, which makes it join by nested loops.
- */
-PGDLLEXPORT Datum
-tenancy_is_current_tenant_support(PG_FUNCTION_ARGS)
-{
-	Node *request = (Node *) PG_GETARG_POINTER(0);
-
-	if (!IsA(request, SupportRequestSelectivity))
-		PG_RETURN_POINTER(nullptr);
-	((SupportRequestSelectivity *) request)->selectivity = 1.0;
-	PG_RETURN_POINTER(request);
 }
 }

@@ -94,8 +94,18 @@ context_in_force()
 	return effective;
 }
 
-/* As above, and raises the error of a token that is not good, or of a missing context under tenancy.strict. */
-const Context &required_context();
+/* There is no context: raises the error of a token that is not good, or of what tenancy.strict requires. */
+void raise_if_required();
+
+static inline const Context &
+required_context()
+{
+	const Context &context = context_in_force();
+
+	if (unlikely(context.role == ContextRole::none))
+		raise_if_required();
+	return context;
+}
 
 /*
  * Calls back when the claims may have become others, mostly from an assign hook: the function must
@@ -161,6 +171,9 @@ const char *claims_problem(const Claims &claims);
 Claims claims_of_arguments(const char *tenant, const char *access, ArrayType *scope);
 void write_access(const Claims &claims, GucAction action);
 void resolve_scope(const Claims &claims);
+
+/* The scope that was resolved last is still that of its claims. */
+bool scope_is_fresh();
 
 /* The tenants of the scope in force, which context_in_force() has settled; another serial number,
  * other tenants. */

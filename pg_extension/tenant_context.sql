@@ -1,22 +1,25 @@
 
 /*
  * tenant_context.sql — the tenant in force.
+ *
+ * What gives it costs the planner next to nothing, as a literal does: of two plans that are equally good it then takes the
+ * one that it would take for the literal.
  */
 
 CREATE FUNCTION tenancy.current_tenant() RETURNS text
-    LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 1
+    LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 0.000000001
     AS 'MODULE_PATHNAME', 'tenancy_current_tenant';
 COMMENT ON FUNCTION tenancy.current_tenant() IS
     'the tenant in force, or NULL; what policies compare with';
 
 CREATE FUNCTION tenancy.current_tenant_uuid() RETURNS uuid
-    LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 1
+    LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 0.000000001
     AS 'MODULE_PATHNAME', 'tenancy_current_tenant_uuid';
 COMMENT ON FUNCTION tenancy.current_tenant_uuid() IS
     'the tenant in force as a uuid; NULL if its identifier is none';
 
 CREATE FUNCTION tenancy.current_tenant_bigint() RETURNS bigint
-    LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 1
+    LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 0.000000001
     AS 'MODULE_PATHNAME', 'tenancy_current_tenant_bigint';
 COMMENT ON FUNCTION tenancy.current_tenant_bigint() IS
     'the tenant in force as a number; NULL if its identifier is none';
@@ -30,8 +33,16 @@ COMMENT ON FUNCTION tenancy.is_current_tenant_support(internal) IS
 CREATE FUNCTION tenancy.is_current_tenant(tenant_id text) RETURNS boolean
     LANGUAGE c STABLE LEAKPROOF STRICT PARALLEL SAFE COST 1 SUPPORT tenancy.is_current_tenant_support
     AS 'MODULE_PATHNAME', 'tenancy_is_current_tenant';
+CREATE FUNCTION tenancy.is_current_tenant(tenant_id uuid) RETURNS boolean
+    LANGUAGE c STABLE LEAKPROOF STRICT PARALLEL SAFE COST 1 SUPPORT tenancy.is_current_tenant_support
+    AS 'MODULE_PATHNAME', 'tenancy_is_current_tenant_uuid';
+CREATE FUNCTION tenancy.is_current_tenant(tenant_id bigint) RETURNS boolean
+    LANGUAGE c STABLE LEAKPROOF STRICT PARALLEL SAFE COST 1 SUPPORT tenancy.is_current_tenant_support
+    AS 'MODULE_PATHNAME', 'tenancy_is_current_tenant_bigint';
 COMMENT ON FUNCTION tenancy.is_current_tenant(text) IS
-    'whether this tenant is in force; what guards the tables of one tenant''s own schema';
+    'whether this tenant is in force; what guards the tables of one tenant''s own schema, and what plans ask of a row';
+COMMENT ON FUNCTION tenancy.is_current_tenant(uuid) IS 'whether this tenant is in force; what plans ask of a row';
+COMMENT ON FUNCTION tenancy.is_current_tenant(bigint) IS 'whether this tenant is in force; what plans ask of a row';
 
 CREATE FUNCTION tenancy.set_tenant(tenant_id text, is_local boolean DEFAULT true) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE

@@ -1,0 +1,235 @@
+/*
+ * policy_plan.cpp — what a plan still asks of the context for each row, made as cheap as the literal.
+ *
+ * A policy says "tenant_id = tenancy.current_tenant()", and the planner is left alone with it: it knows the operator, its
+ * indexes and its statistics, and that what is equal to one value is equal to each other.  Once the plan stands, two things
+ * cost more than a literal would:
+ *
+ *   a filter    calls two functions a row, one that gives the tenant and one that compares.  It becomes one call,
+ *               is_current_tenant(tenant_id), which asks the context just the same
+ *   a check     of a row that is written is made once for each policy that says so; the permissive one and the
+ *               floor say the same, and a table that is read as well has them twice.  It is made once
+ *
+ * An index condition stays as it is: it asks once for a scan.
+ */
+#include "context_function.h"
+#include "tenant_context.h"
+
+namespace tenancy
+{
+
+static planner_hook_type previous_planner;
+
+/*
+ * Filters
+ */
+
+/* The equality is that of bytes. */
+static bool
+is_plain_equality(const OpExpr *comparison, IdType type)
+{
+	switch (type)
+	{
+		case IdType::text:
+			return comparison->opfuncid == F_TEXTEQ && OidIsValid(comparison->inputcollid) &&
+				   get_collation_isdeterministic(comparison->inputcollid);
+		case IdType::uuid:
+			return comparison->opfuncid == F_UUID_EQ;
+		case IdType::bigint:
+			return comparison->opfuncid == F_INT8EQ;
+	}
+	return false;
+}
+
+static bool
+is_current_tenant_call(Node *node, IdType type)
+{
+	return IsA(node, FuncExpr) && ((FuncExpr *) node)->funcid == context_function(ContextFunction::current_tenant, type);
+}
+
+/* A condition of one call for one that compares with current_tenant(), else the condition itself. */
+static Node *
+cheaper_condition(Node *condition)
+{
+	auto *comparison = (OpExpr *) condition;
+
+	if (!IsA(condition, OpExpr) || list_length(comparison->args) != 2)
+		return condition;
+
+	auto *left = (Node *) linitial(comparison->args), *right = (Node *) lsecond(comparison->args);
+	IdType type = id_type(left);
+	Node *id = is_current_tenant_call(right, type) ? left : is_current_tenant_call(left, type) ? right : nullptr;
+	if (!id || !is_plain_equality(comparison, type))
+		return condition;
+	return (Node *) call_context_function(ContextFunction::is_current_tenant, id);
+}
+
+static void
+make_cheaper(List *conditions)
+{
+	ListCell *cell;
+
+	foreach (cell, conditions)
+		lfirst(cell) = cheaper_condition((Node *) lfirst(cell));
+}
+
+/*
+ * Checks
+ */
+
+/* The same question, asked before in the list; the one that comes first is the one that fails. */
+static bool
+is_asked_before(List *checks, const ListCell *cell)
+{
+	auto *check = (WithCheckOption *) lfirst(cell);
+	ListCell *before;
+
+	foreach (before, checks)
+	{
+		auto *other = (WithCheckOption *) lfirst(before);
+
+		if (before == cell)
+			return false;
+		if (other->kind == check->kind && other->cascaded == check->cascaded && equal(other->qual, check->qual))
+			return true;
+	}
+	return false;
+}
+
+static List *
+checks_once(List *checks)
+{
+	List *once = NIL;
+	ListCell *cell;
+
+	foreach (cell, checks)
+		if (!is_asked_before(checks, cell))
+			once = lappend(once, lfirst(cell));
+	foreach (cell, once)
+		make_cheaper((List *) ((WithCheckOption *) lfirst(cell))->qual);
+	return once;
+}
+
+/*
+ * Plans
+ */
+
+static void tidy(Plan *plan);
+
+static void
+tidy_list(List *plans)
+{
+	ListCell *cell;
+
+	foreach (cell, plans)
+		tidy((Plan *) lfirst(cell));
+}
+
+static void
+tidy(Plan *plan)
+{
+	ListCell *cell;
+
+	if (!plan)
+		return;
+	check_stack_depth();
+	make_cheaper(plan->qual);
+	switch (nodeTag(plan))
+	{
+		case T_ModifyTable:
+			foreach (cell, ((ModifyTable *) plan)->withCheckOptionLists)
+				lfirst(cell) = checks_once((List *) lfirst(cell));
+			break;
+		case T_Append:
+			tidy_list(((Append *) plan)->appendplans);
+			break;
+		case T_MergeAppend:
+			tidy_list(((MergeAppend *) plan)->mergeplans);
+			break;
+		case T_SubqueryScan:
+			tidy(((SubqueryScan *) plan)->subplan);
+			break;
+		case T_CustomScan:
+			tidy_list(((CustomScan *) plan)->custom_plans);
+			break;
+		default:
+			break;
+	}
+	tidy(plan->lefttree);
+	tidy(plan->righttree);
+}
+
+static PlannedStmt *
+plan_statement(Query *query, const char *text, int options, ParamListInfo parameters)
+{
+	PlannedStmt *statement = (previous_planner ? previous_planner : standard_planner)(query, text, options, parameters);
+
+	if (OidIsValid(context_function(ContextFunction::is_current_tenant, IdType::uuid)))
+	{
+		tidy(statement->planTree);
+		tidy_list(statement->subplans);
+	}
+	return statement;
+}
+
+void
+policy_plan_init()
+{
+	context_function_init();
+	previous_planner = planner_hook;
+	planner_hook = plan_statement;
+}
+
+} // namespace tenancy
+
+extern "C"
+{
+PG_FUNCTION_INFO_V1(tenancy_is_current_tenant);
+PG_FUNCTION_INFO_V1(tenancy_is_current_tenant_uuid);
+PG_FUNCTION_INFO_V1(tenancy_is_current_tenant_bigint);
+PG_FUNCTION_INFO_V1(tenancy_is_current_tenant_support);
+
+PGDLLEXPORT Datum
+tenancy_is_current_tenant(PG_FUNCTION_ARGS)
+{
+	const tenancy::Tenant *tenant = tenancy::required_context().tenant;
+
+	if (!tenant)
+		PG_RETURN_BOOL(false);
+
+	text *id = PG_GETARG_TEXT_PP(0);
+	size_t length = VARSIZE_ANY_EXHDR(id);
+	PG_RETURN_BOOL(length == VARSIZE(tenant->text) - VARHDRSZ && memcmp(VARDATA_ANY(id), tenant->id, length) == 0);
+}
+
+PGDLLEXPORT Datum
+tenancy_is_current_tenant_uuid(PG_FUNCTION_ARGS)
+{
+	const tenancy::Tenant *tenant = tenancy::required_context().tenant;
+
+	PG_RETURN_BOOL(tenant && tenant->is_uuid && memcmp(PG_GETARG_UUID_P(0)->data, tenant->uuid.data, UUID_LEN) == 0);
+}
+
+PGDLLEXPORT Datum
+tenancy_is_current_tenant_bigint(PG_FUNCTION_ARGS)
+{
+	const tenancy::Tenant *tenant = tenancy::required_context().tenant;
+
+	PG_RETURN_BOOL(tenant && tenant->is_bigint && tenant->bigint == PG_GETARG_INT64(0));
+}
+
+/*
+ * The guard of a tenant's own schema lets all rows through or none, and a plan is worth making for the first case only.
+ * The planner's own guess for current_tenant() = 'x' is one row in 200, which makes it join by nested loops.
+ */
+PGDLLEXPORT Datum
+tenancy_is_current_tenant_support(PG_FUNCTION_ARGS)
+{
+	Node *request = (Node *) PG_GETARG_POINTER(0);
+
+	if (!IsA(request, SupportRequestSelectivity))
+		PG_RETURN_POINTER(nullptr);
+	((SupportRequestSelectivity *) request)->selectivity = 1.0;
+	PG_RETURN_POINTER(request);
+}
+}
