@@ -77,6 +77,18 @@ refuse_relation(Oid relation)
 			 errdetail("PostgreSQL has no row-level security for materialized views and foreign tables.")));
 }
 
+/* A script may do much in a schema, but not away with it, nor rename it. */
+static void
+check_schema_stands(const TenantSchema &schema)
+{
+	if (get_namespace_oid(schema.name, true) != schema.oid)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("schema \"%s\" is not there any more", schema.name),
+						errdetail("A system's script may not drop or rename its schema."),
+						errhint("SELECT tenancy.uninstall_system(%s, ...);",
+								quote_literal_cstr(schema.tenant))));
+}
+
 /*
  * Policies and grants for what a script made, by the role that owns it.  What was there before it, "known", keeps the
  * grants that it has; a policy that the script took away comes back.
@@ -88,6 +100,7 @@ protect_and_grant(const TenantSchema &schema, List *known)
 	StringInfoData tables, sequences;
 	ListCell *cell;
 
+	check_schema_stands(schema);
 	initStringInfo(&tables);
 	initStringInfo(&sequences);
 	foreach (cell, relations_of_schema(schema.oid))

@@ -10,6 +10,7 @@ DECLARE
     installed tenancy.tenant_systems := tenancy.lock_tenant_system(tenant_id, system_id);
     dependents text[];
     dependent text;
+    archive tenancy.archives;
 BEGIN
     SELECT array_agg(format('"%s" %s needs %s', b.dependent, b.version, b.range) ORDER BY b.dependent) INTO dependents
       FROM tenancy.broken_dependents(uninstall_system.tenant_id, uninstall_system.system_id, NULL) b;
@@ -26,7 +27,12 @@ BEGIN
         PERFORM tenancy.uninstall_system(tenant_id, dependent, true);
     END LOOP;
 
-    EXECUTE format('DROP SCHEMA %I CASCADE', installed.schema_name);
+    -- Renamed and closed, which takes no time; its time to be dropped comes with the archive's deadline.
+    archive := tenancy.open_archive(installed, 'uninstall');
+    PERFORM tenancy.enforce_status(installed.tenant_id, tenancy.ensure_tenant_role(installed.tenant_id), 'inactive',
+                                   installed.schema_name);
+    EXECUTE format('ALTER SCHEMA %I OWNER TO CURRENT_USER', installed.schema_name);
+    EXECUTE format('ALTER SCHEMA %I RENAME TO %I', installed.schema_name, archive.schema_name);
     UPDATE tenancy.tenant_systems i
        SET status = 'uninstalled', schema_name = NULL, error_message = NULL, updated_at = timezone('UTC', now())
      WHERE i.tenant_id = installed.tenant_id AND i.system_id = installed.system_id;

@@ -9,7 +9,7 @@
 namespace tenancy
 {
 
-static void
+void
 migration_error(void *argument)
 {
 	errcontext("%s", static_cast<const char *>(argument));

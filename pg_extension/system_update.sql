@@ -173,7 +173,8 @@ COMMENT ON FUNCTION tenancy.find_version(text, text) IS 'a version of a system, 
 REVOKE ALL ON FUNCTION tenancy.find_version(text, text) FROM PUBLIC;
 
 -- One migration of a path, up or down, for one tenant.
-CREATE FUNCTION tenancy.apply_migration(installed tenancy.tenant_systems, migration_id text, direction text) RETURNS void
+CREATE FUNCTION tenancy.apply_migration(installed tenancy.tenant_systems, migration_id text, direction text, goal text,
+                                        force boolean) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
 DECLARE
@@ -183,6 +184,7 @@ DECLARE
     from_version text;
     to_version text;
     description text;
+    role_name name := tenancy.ensure_tenant_role(installed.tenant_id);
 BEGIN
     SELECT m.* INTO migration FROM tenancy.schema_migrations m WHERE m.migration_id = apply_migration.migration_id;
     IF migration.checksum <> tenancy.script_checksum(migration.migration_sql, migration.rollback_sql, migration.verify_sql) THEN
@@ -204,10 +206,11 @@ BEGIN
     description := format('%s of system "%s" from version %s to %s for tenant "%s"',
                           CASE WHEN is_up THEN 'update' ELSE 'rollback' END, installed.system_id, from_version, to_version,
                           installed.tenant_id);
-    PERFORM tenancy.run_migration(installed.tenant_id, tenancy.ensure_tenant_role(installed.tenant_id), installed.schema_name,
-                                  CASE WHEN is_up THEN migration.migration_sql ELSE migration.rollback_sql END, description);
     IF is_up THEN
+        PERFORM tenancy.run_migration(installed.tenant_id, role_name, installed.schema_name, migration.migration_sql, description);
         PERFORM tenancy.run_verification(installed.tenant_id, installed.schema_name, migration.verify_sql, description);
+    ELSE
+        PERFORM tenancy.run_rollback(installed, role_name, migration.rollback_sql, description, goal, force);
     END IF;
     INSERT INTO tenancy.tenant_system_history
         (tenant_id, system_id, direction, version_from, version_to, migration_id, checksum, schema_name, executed_at, duration)
@@ -215,11 +218,12 @@ BEGIN
             migration.checksum, installed.schema_name, began, clock_timestamp() - began);
 END
 $function$;
-COMMENT ON FUNCTION tenancy.apply_migration(tenancy.tenant_systems, text, text) IS 'runs one migration for one tenant and writes it down';
-REVOKE ALL ON FUNCTION tenancy.apply_migration(tenancy.tenant_systems, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION tenancy.apply_migration(tenancy.tenant_systems, text, text, text, boolean) IS 'runs one migration for one tenant and writes it down';
+REVOKE ALL ON FUNCTION tenancy.apply_migration(tenancy.tenant_systems, text, text, text, boolean) FROM PUBLIC;
 
 -- Leads a tenant's system to a version along the path; both directions.
-CREATE FUNCTION tenancy.move_system(installed tenancy.tenant_systems, wanted tenancy.system_versions, from_version text) RETURNS void
+CREATE FUNCTION tenancy.move_system(installed tenancy.tenant_systems, wanted tenancy.system_versions, from_version text,
+                                    force boolean) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
 DECLARE
@@ -228,7 +232,7 @@ DECLARE
 BEGIN
     PERFORM tenancy.check_tenant_dependencies(installed.tenant_id, installed.system_id, wanted.version, wanted.version_id);
     FOR path IN SELECT * FROM tenancy.migration_path(installed.system_id, from_version, wanted.version) ORDER BY step LOOP
-        PERFORM tenancy.apply_migration(installed, path.migration_id, path.direction);
+        PERFORM tenancy.apply_migration(installed, path.migration_id, path.direction, wanted.version, force);
         steps := steps + 1;
     END LOOP;
     IF steps = 0 THEN
@@ -248,9 +252,9 @@ BEGIN
      WHERE i.tenant_id = installed.tenant_id AND i.system_id = installed.system_id;
 END
 $function$;
-COMMENT ON FUNCTION tenancy.move_system(tenancy.tenant_systems, tenancy.system_versions, text) IS
+COMMENT ON FUNCTION tenancy.move_system(tenancy.tenant_systems, tenancy.system_versions, text, boolean) IS
     'leads a tenant''s system to a version by the shortest chain of migrations';
-REVOKE ALL ON FUNCTION tenancy.move_system(tenancy.tenant_systems, tenancy.system_versions, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION tenancy.move_system(tenancy.tenant_systems, tenancy.system_versions, text, boolean) FROM PUBLIC;
 
 CREATE FUNCTION tenancy.update_system(tenant_id text, system_id text, version text DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
@@ -270,40 +274,10 @@ BEGIN
                              system_id, wanted.version),
             HINT = format('SELECT tenancy.rollback_system(%L, %L, %L);', tenant_id, system_id, wanted.version);
     END IF;
-    PERFORM tenancy.move_system(installed, wanted, present);
+    PERFORM tenancy.move_system(installed, wanted, present, false);
     RETURN wanted.version;
 END
 $function$;
 COMMENT ON FUNCTION tenancy.update_system(text, text, text) IS
     'leads a tenant''s system to a later version, the latest if none is named, and returns it';
 REVOKE ALL ON FUNCTION tenancy.update_system(text, text, text) FROM PUBLIC;
-
-CREATE FUNCTION tenancy.rollback_system(tenant_id text, system_id text, version text, force boolean DEFAULT false) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
-    AS $function$
-DECLARE
-    installed tenancy.tenant_systems := tenancy.lock_tenant_system(tenant_id, system_id);
-    wanted tenancy.system_versions;
-    present text := (SELECT v.version FROM tenancy.system_versions v WHERE v.version_id = installed.version_id);
-BEGIN
-    IF version IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'version must not be null';
-    END IF;
-    wanted := tenancy.find_version(system_id, version);
-    IF wanted.version_id = installed.version_id THEN
-        RETURN present;
-    END IF;
-    IF tenancy.compare_versions(wanted.version, present) > 0 THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = format('tenant "%s" has version %s of system "%s", which is earlier than %s', tenant_id, present,
-                             system_id, wanted.version),
-            HINT = format('SELECT tenancy.update_system(%L, %L, %L);', tenant_id, system_id, wanted.version);
-    END IF;
-    PERFORM tenancy.move_system(installed, wanted, present);
-    RETURN wanted.version;
-END
-$function$;
-COMMENT ON FUNCTION tenancy.rollback_system(text, text, text, boolean) IS
-    'leads a tenant''s system back to an earlier version and returns it';
-REVOKE ALL ON FUNCTION tenancy.rollback_system(text, text, text, boolean) FROM PUBLIC;

@@ -17,8 +17,13 @@
  *   access_matrix.cpp     the condition that is planned for the role class in force
  *   protected_schema.cpp  schemas whose new tables are protected by an event trigger
  *   isolation_report.cpp  which policies keep tenants apart
- *   system_catalog.cpp    versions of systems: parsing and order
- *   system_install.cpp    running a system's script in a tenant's schema as the owner role
+ *   semantic_version.cpp  versions of systems: precedence and ranges
+ *   system_catalog.cpp    who registers systems
+ *   system_script.cpp     scripts of systems, read and run
+ *   system_schema.cpp     what a script made: found, protected, granted
+ *   system_install.cpp    a system in a tenant's own schema
+ *   system_update.cpp     one script of a migration in a tenant's schema
+ *   data_loss.cpp         what a rollback would take away
  *   database_command.cpp  commands that need a database to themselves
  *   launcher.cpp          the one static background worker (in ../bgworker)
  *
@@ -59,6 +64,7 @@ _PG_init(void)
 	tenancy::access_matrix_init();
 	tenancy::policy_plan_init();
 	tenancy::database_command_init();
+	tenancy::data_loss_init();
 	tenancy::launcher_init();
 
 	MarkGUCPrefixReserved("tenancy");

@@ -16,6 +16,7 @@ void tenant_registry_init();
 void access_matrix_init();
 void policy_plan_init();
 void database_command_init();
+void data_loss_init();
 void launcher_init();
 
 /* tenant_context.cpp: the tenant in force, or null. */
@@ -157,6 +158,9 @@ struct TenantSchema
 List *relations_of_schema(Oid schema);
 void protect_and_grant(const TenantSchema &schema, List *known);
 void grant_usage(const TenantSchema &schema);
+
+/* system_update.cpp: an error context callback, whose argument is the text. */
+void migration_error(void *description);
 
 /* launcher.cpp: what it offers to tenancy_mongo.so; tenancy_api.h describes them. */
 void launcher_wake();

@@ -66,8 +66,8 @@ $function$;
 COMMENT ON FUNCTION tenancy.lock_tenant_row(text) IS 'locks a tenant and returns its row';
 REVOKE ALL ON FUNCTION tenancy.lock_tenant_row(text) FROM PUBLIC;
 
--- Opens or closes the schemas of a tenant to its role and to the services.
-CREATE FUNCTION tenancy.enforce_status(tenant_id text, role_name name, status text) RETURNS void
+-- Opens or closes the schemas of a tenant, or one of them, to its role and to the services.
+CREATE FUNCTION tenancy.enforce_status(tenant_id text, role_name name, status text, only_schema name DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
 DECLARE
@@ -79,6 +79,7 @@ BEGIN
     FOR schema_name IN
         SELECT i.schema_name FROM tenancy.tenant_systems i
          WHERE i.tenant_id = enforce_status.tenant_id AND i.schema_name IS NOT NULL
+           AND (only_schema IS NULL OR i.schema_name = only_schema)
          ORDER BY i.schema_name
     LOOP
         IF enforce_status.status = 'active' THEN
@@ -89,9 +90,9 @@ BEGIN
     END LOOP;
 END
 $function$;
-COMMENT ON FUNCTION tenancy.enforce_status(text, name, text) IS
+COMMENT ON FUNCTION tenancy.enforce_status(text, name, text, name) IS
     'opens a tenant''s schemas if it is active, closes them if not';
-REVOKE ALL ON FUNCTION tenancy.enforce_status(text, name, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION tenancy.enforce_status(text, name, text, name) FROM PUBLIC;
 
 CREATE FUNCTION tenancy.tenant_status_changed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
