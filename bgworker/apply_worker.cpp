@@ -14,6 +14,9 @@
  * then goes on from its old position, and the table takes no notice of events up to its copy's cut.  If the filter has
  * changed, the stream is opened by time: a token is found again only under the filter that it was read under.
  *
+ * An event carries its document beside the document's key, and the two may be larger than the 16 MB of a reply.  The server
+ * then refuses the batch, and does not say at which event: one batch is received without documents, which are looked up.
+ *
  * Every failure of MongoDB or of the network is an ERROR that ends the worker, noted in the catalogue; its supervisor
  * starts it again.
  */
@@ -45,6 +48,7 @@ struct Worker
 	ChangeStream *events; /* null: to be opened */
 	MemoryContext events_context;
 	int batch_size; /* that they were opened with */
+	bool slim;		/* without documents, until an event that is too large is passed */
 	EventBatch *batch;
 	TimestampTz saved_at;
 	TimestampTz loaded_at;
@@ -293,12 +297,27 @@ group_by_database(Stream *stream)
 	return groups;
 }
 
+/* {$unset: ["updateDescription"]}, without documents {$unset: ["updateDescription", "fullDocument"]}. */
+void
+append_unset(bson_t *pipeline, bool slim)
+{
+	bson_t stage, fields;
+
+	BSON_APPEND_DOCUMENT_BEGIN(pipeline, "1", &stage);
+	BSON_APPEND_ARRAY_BEGIN(&stage, "$unset", &fields);
+	BSON_APPEND_UTF8(&fields, "0", "updateDescription");
+	if (slim)
+		BSON_APPEND_UTF8(&fields, "1", "fullDocument");
+	bson_append_array_end(&stage, &fields);
+	bson_append_document_end(pipeline, &stage);
+}
+
 /*
- * [{$match: {$or: [collections by database, renames onto them, dropped databases]}}, {$unset: "updateDescription"}].
- * The description of an update repeats the document's changes, and may carry an event over the limit of 16 MB.
+ * [{$match: {$or: [collections by database, renames onto them, dropped databases]}}, {$unset: …}].  The description of an
+ * update repeats the document's changes, and may carry an event over the limit of 16 MB.
  */
 Document *
-build_pipeline(Stream *stream, MemoryContext context)
+build_pipeline(Stream *stream, bool slim, MemoryContext context)
 {
 	Document *pipeline = own<Document>(context);
 	List *groups = group_by_database(stream);
@@ -334,9 +353,7 @@ build_pipeline(Stream *stream, MemoryContext context)
 	bson_append_array_end(&match, &clauses);
 	bson_append_document_end(&stage, &match);
 	bson_append_document_end(pipeline->get(), &stage);
-	BSON_APPEND_DOCUMENT_BEGIN(pipeline->get(), "1", &stage);
-	BSON_APPEND_UTF8(&stage, "$unset", "updateDescription");
-	bson_append_document_end(pipeline->get(), &stage);
+	append_unset(pipeline->get(), slim);
 	return pipeline;
 }
 
@@ -350,7 +367,8 @@ open_events(Worker *worker)
 
 	worker->events_context = AllocSetContextCreate(TopMemoryContext, "tenancy mirror change stream",
 												   ALLOCSET_SMALL_SIZES);
-	Document *pipeline = build_pipeline(stream, worker->events_context);
+	Document *pipeline = build_pipeline(stream, worker->slim, worker->events_context);
+	const char *full_document = worker->post_images && !worker->slim ? "whenAvailable" : nullptr;
 	if (stream->token && stream->pipeline && strcmp(stream->pipeline, stream->open_pipeline) == 0)
 	{
 		(void) bson_init_static(&token, reinterpret_cast<uint8_t *>(VARDATA(stream->token)),
@@ -363,8 +381,7 @@ open_events(Worker *worker)
 	start.operation_increment = static_cast<uint32_t>(time);
 
 	worker->events = own<ChangeStream>(worker->events_context, *worker->client, pipeline->get(),
-									   worker->post_images ? "whenAvailable" : nullptr, start,
-									   mirror_batch_size);
+									   full_document, start, mirror_batch_size);
 	worker->batch_size = mirror_batch_size;
 	worker->saved_at = 0;
 }
@@ -387,6 +404,31 @@ start_over(Worker *worker)
 	worker->stream = nullptr;
 }
 
+void
+receive_without_documents(Worker *worker)
+{
+	if (worker->slim)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("a change event of server %u is larger than 16 MB without its "
+							   "document",
+							   worker->server),
+						errdetail("%s", worker->events->state_detail())));
+	ereport(LOG, (errmsg("mirror of server %u meets a change event of more than 16 MB", worker->server),
+				  errdetail("The documents of one batch are looked up instead.")));
+	worker->slim = true;
+	close_events(worker);
+}
+
+/* The batch that could not be received is applied: from here on events bring their documents again. */
+void
+end_slim(Worker *worker)
+{
+	if (!worker->slim || worker->batch->events == 0)
+		return;
+	worker->slim = false;
+	close_events(worker);
+}
+
 /* True if the stream goes on. */
 bool
 check_events(Worker *worker)
@@ -403,13 +445,8 @@ check_events(Worker *worker)
 			close_events(worker);
 			return false;
 		case StreamState::oversized:
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("a change event of server %u is larger than 16 MB", worker->server),
-					 errdetail("%s", worker->events->state_detail()),
-					 errhint("Post-images add a document to its event; they may be switched "
-							 "off by collMod: {changeStreamPreAndPostImages: {enabled: "
-							 "false}}.")));
+			receive_without_documents(worker);
+			return false;
 	}
 	pg_unreachable();
 }
@@ -445,7 +482,7 @@ apply_received(Worker *worker)
 			break;
 		look_up_resolve(worker->stream, batch, worker->client, now);
 		/* The server gathers the next batch while this one is written. */
-		if (last)
+		if (last && !worker->slim)
 			guarded([&] { worker->events->request_batch(); });
 
 		bson_t upheaval;
@@ -455,6 +492,7 @@ apply_received(Worker *worker)
 			return false;
 		worker->saved_at = GetCurrentTimestamp();
 	}
+	end_slim(worker);
 	return true;
 }
 

@@ -257,6 +257,25 @@ becomes($misfits, 'none', 'misfits go with their collection');
 ok(level(), 'and the stream goes on');
 
 #
+# Events of more than 16 MB: what an update sets is told of twice, and a key stands in the document, beside it and in the token
+#
+
+my $nine = 9_000_000;
+my $key  = 'k' x 20_000;
+$mongo->insert('shop', 'items', '{"_id": "wide", "name": "Wide"}');
+$mongo->update('shop', 'items', '{"_id": "wide"}', '{"$set": {"price": 2, "pad": "' . 'p' x $nine . '"}}');
+becomes(q(SELECT price || ' ' || length(document ->> 'pad') FROM shop.items WHERE _id = 'wide'), "2 $nine", 'an update of 18 MB');
+$mongo->command('shop', '{"collMod": "items", "changeStreamPreAndPostImages": {"enabled": true}}');
+$mongo->insert('shop', 'items', qq({"_id": "$key", "name": "Key", "pad": ") . 'p' x $nine . '"}');
+$mongo->update('shop', 'items', '{"name": "Key"}', '{"$set": {"more": "' . 'm' x (16_740_000 - $nine) . '"}}');
+$mongo->insert('shop', 'items', '{"_id": "behind", "name": "Behind"}');
+becomes(q(SELECT name FROM shop.items WHERE _id = 'behind'), 'Behind', 'a post-image too large for its event does not stop the stream');
+is(sql(q(SELECT length(_id), length(document ->> 'pad') + length(document ->> 'more') FROM shop.items WHERE name = 'Key')), '20000|16740000', 'and its row is there');
+like(slurp_file($node->logfile), qr/meets a change event of more than 16 MB/, 'the log tells of it');
+$mongo->delete('shop', 'items', '{}');
+ok(level(), 'and the stream goes on');
+
+#
 # MongoDB is away
 #
 
