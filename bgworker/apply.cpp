@@ -318,6 +318,17 @@ follow_upheaval(Stream *stream, EventBatch *batch, bool careful)
 
 /* ---- the transaction ---- */
 
+/* Counts a table's events, and tells caches and other listeners of them. */
+void
+note_events(MirrorTable *table)
+{
+	table_note_events(table);
+	if (mirror_notify)
+		Async_Notify("tenancy_mongo_mirror",
+					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(table->local)),
+												get_rel_name(table->local)));
+}
+
 bool
 run_transaction(Stream *stream, EventBatch *batch, const bson_t *token, bool careful)
 {
@@ -338,9 +349,11 @@ run_transaction(Stream *stream, EventBatch *batch, const bson_t *token, bool car
 	}
 	for (int i = 0; i < stream->table_count; i++)
 		if (stream->tables[i].events > 0)
-			table_note_events(&stream->tables[i]);
+			note_events(&stream->tables[i]);
 	stream_save(stream, token);
 	PopActiveSnapshot();
+	replorigin_session_origin_lsn = position_time(token_position(token));
+	replorigin_session_origin_timestamp = GetCurrentTimestamp();
 	CommitTransactionCommand();
 	return true;
 }

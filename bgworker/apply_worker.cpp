@@ -72,6 +72,73 @@ lock_stream(Oid server)
 						errmsg("another worker feeds the mirrors of server %u", server)));
 }
 
+/* ---- the replication origin ---- */
+
+const char *
+origin_name(Oid server)
+{
+	return psprintf("tenancy_mirror_%u_%u", MyDatabaseId, server);
+}
+
+void
+set_up_origin(Oid server)
+{
+	StartTransactionCommand();
+	RepOriginId origin = replorigin_by_name(origin_name(server), true);
+	if (origin == InvalidRepOriginId)
+		origin = replorigin_create(origin_name(server));
+	tenancy_replorigin_setup(origin);
+	replorigin_session_origin = origin;
+	CommitTransactionCommand();
+}
+
+/*
+ * Marks this worker's commits, so that logical replication can tell them from the application's own.  There may be none
+ * to be had: then the mirror goes on without.
+ */
+void
+try_to_set_up_origin(Oid server)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		set_up_origin(server);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		ErrorData *error = CopyErrorData();
+
+		FlushErrorState();
+		AbortCurrentTransaction();
+		replorigin_session_origin = InvalidRepOriginId;
+		ereport(LOG, (errcode(error->sqlerrcode),
+					  errmsg("mirror of server %u has no replication origin: %s", server,
+							 error->message),
+					  errhint("Raise max_replication_slots if logical replication is to tell the "
+							  "mirror's changes from others.")));
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+}
+
+/* The last mirror of the server is gone. */
+void
+remove_origin(Oid server)
+{
+	if (replorigin_session_origin == InvalidRepOriginId)
+		return;
+	replorigin_session_reset();
+	replorigin_session_origin = InvalidRepOriginId;
+	StartTransactionCommand();
+	replorigin_drop_by_name(origin_name(server), true, false);
+	CommitTransactionCommand();
+}
+
+/* ---- loading ---- */
+
 void
 close_events(Worker *worker)
 {
@@ -496,6 +563,16 @@ apply_received(Worker *worker)
 	return true;
 }
 
+/* Up to which of the server's times everything is applied. */
+ClusterTime
+applied_time(const Worker *worker)
+{
+	const bson_t *token = worker->events ? worker->events->token() : nullptr;
+	ClusterTime time = position_time(token ? token_position(token) : worker->stream->position);
+
+	return worker->batch->in_transaction && time > 0 ? time - 1 : time;
+}
+
 void
 follow(Worker *worker)
 {
@@ -515,7 +592,7 @@ follow(Worker *worker)
 		worker->stream = nullptr;
 		return;
 	}
-	tenancy_api()->worker_set_level(GetCurrentTimestamp());
+	tenancy_api()->worker_set_level(GetCurrentTimestamp(), applied_time(worker));
 }
 
 /* One round; false if there is nothing to do any more. */
@@ -567,9 +644,12 @@ run(Oid server)
 		AllocSetContextCreate(TopMemoryContext, "tenancy mirror round", ALLOCSET_DEFAULT_SIZES);
 	worker->batch = event_batch_create(TopMemoryContext);
 	lock_stream(server);
+	try_to_set_up_origin(server);
 	do
 		worker_poll();
 	while (work(worker));
+	if (!stream_exists(server))
+		remove_origin(server);
 }
 
 } // namespace

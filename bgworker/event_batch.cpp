@@ -18,6 +18,7 @@ struct Event
 	ClusterTime time;
 	TimestampTz wall_time;
 	bson_t token;
+	bool in_transaction;
 	bool has_key;
 	bson_iter_t key; /* on the _id of documentKey */
 	const uint8_t *key_document;
@@ -78,6 +79,8 @@ read_field(Event *event, const bson_iter_t *field)
 		bson_iter_document(field, &event->document_length, &event->document);
 	else if (strcmp(name, "documentKey") == 0 && BSON_ITER_HOLDS_DOCUMENT(field))
 		read_key(event, field);
+	else if (strcmp(name, "txnNumber") == 0)
+		event->in_transaction = true;
 	else if (strcmp(name, "ns") == 0)
 		event->from = read_namespace(field);
 	else if (strcmp(name, "to") == 0)
@@ -282,6 +285,7 @@ event_batch_read(EventBatch *batch, Stream *stream, ChangeStream *events)
 	batch->slots = nullptr;
 	batch->count = 0;
 	batch->events = 0;
+	batch->in_transaction = false;
 	batch->upheaval = Upheaval::none;
 	allocate(batch, 256);
 
@@ -294,6 +298,7 @@ event_batch_read(EventBatch *batch, Stream *stream, ChangeStream *events)
 			continue;
 		look_up_passed(event.time);
 		batch->events++;
+		batch->in_transaction = event.in_transaction;
 		stream->events++;
 		stream->last_event_at = Max(stream->last_event_at, event.wall_time);
 		batch->upheaval = upheaval_of(&event);

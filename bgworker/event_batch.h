@@ -36,6 +36,7 @@ struct EventBatch
 {
 	MemoryContext context; /* reset with each batch */
 	int events;			   /* read, whether they concern a table or not */
+	bool in_transaction;   /* the last event is one of a transaction, and others of its time may follow */
 	int count;
 	int capacity;
 	Change *changes;

@@ -64,6 +64,7 @@ struct WorkerEntry
 	Oid server; /* the foreign server that it serves, if it is one server's */
 	Latch *latch;
 	pg_atomic_uint64 level_at; /* when it last was level with its server */
+	pg_atomic_uint64 applied;  /* up to which of the server's times */
 };
 
 struct Hold
@@ -90,6 +91,7 @@ struct Verdict
 
 struct Shared
 {
+	ConditionVariable progress; /* of the workers' "applied" */
 	LWLock *lock; /* of everything below */
 	Latch *launcher;
 	uint64 generation; /* of the mirrors' definitions, over all databases */
@@ -139,7 +141,11 @@ create_shared_memory()
 	{
 		memset(shared, 0, shared_size());
 		for (int i = 0; i < max_worker_processes; i++)
+		{
 			pg_atomic_init_u64(&shared->workers[i].level_at, 0);
+			pg_atomic_init_u64(&shared->workers[i].applied, 0);
+		}
+		ConditionVariableInit(&shared->progress);
 		shared->lock = &GetNamedLWLockTranche("tenancy_launcher")->lock;
 	}
 	LWLockRelease(AddinShmemInitLock);
@@ -301,6 +307,7 @@ worker_enter(Oid database, TenancyWorkerKind kind, Oid server)
 		my_entry->server = server;
 		my_entry->latch = MyLatch;
 		pg_atomic_write_u64(&my_entry->level_at, 0);
+		pg_atomic_write_u64(&my_entry->applied, 0);
 	}
 	LWLockRelease(shared->lock);
 
@@ -339,9 +346,56 @@ mirror_generation()
 }
 
 void
-worker_set_level(TimestampTz when)
+worker_set_level(TimestampTz when, uint64 applied)
 {
 	pg_atomic_write_u64(&my_entry->level_at, static_cast<uint64>(when));
+	if (pg_atomic_read_u64(&my_entry->applied) == applied)
+		return;
+	pg_atomic_write_u64(&my_entry->applied, applied);
+	ConditionVariableBroadcast(&shared->progress);
+}
+
+namespace
+{
+
+uint64
+applied_by_worker(Oid server)
+{
+	uint64 applied = 0;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	for (int i = 0; i < max_worker_processes; i++)
+	{
+		WorkerEntry *entry = &shared->workers[i];
+
+		if (entry->pid != 0 && entry->database == MyDatabaseId && entry->server == server &&
+			entry->kind == TENANCY_APPLY_WORKER)
+			applied = pg_atomic_read_u64(&entry->applied);
+	}
+	LWLockRelease(shared->lock);
+	return applied;
+}
+
+} // namespace
+
+/* A worker that is started meanwhile is waited for as well. */
+bool
+worker_wait(Oid server, uint64 applied, long timeout_ms)
+{
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+	bool reached;
+
+	ConditionVariablePrepareToSleep(&shared->progress);
+	while (!(reached = applied_by_worker(server) >= applied))
+	{
+		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+
+		if (left <= 0)
+			break;
+		(void) ConditionVariableTimedSleep(&shared->progress, left, PG_WAIT_EXTENSION);
+	}
+	ConditionVariableCancelSleep();
+	return reached;
 }
 
 pid_t

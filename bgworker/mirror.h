@@ -7,6 +7,8 @@
  * document, after all its events were reduced to the last.  A *misfit* is a document that its table cannot hold.
  *
  *   mirror_command.cpp   mirror() and unmirror()
+ *   mirror_control.cpp   pausing, copying again, waiting
+ *   mirror_verify.cpp    comparing a table with its collection
  *   mirror_mapping.cpp   from a document to a row of the local table: columns, key, defaults
  *   mirror_catalog.cpp   the stream, mirror_table and misfits tables, as the workers read and write them
  *   supervisor.cpp       keeps the workers of one database running
@@ -51,6 +53,28 @@ cluster_time_to_timestamp(ClusterTime time)
 }
 
 extern int mirror_batch_size; /* tenancy_mongo.mirror_batch_size */
+extern bool mirror_notify;	  /* tenancy_mongo.mirror_notify */
+
+/* ---- mirror_command.cpp ---- */
+
+/* Runs one statement as the owner of the mirror's catalogue; tells how many rows it was about. */
+uint64 catalogue_run(const char *statement, int count, Oid *types, Datum *values);
+
+/* The first row of a query, its columns passed by value and not null; false if there is none. */
+bool catalogue_select(const char *statement, int count, Oid *types, Datum *values, Datum *columns,
+					  int column_count);
+
+/* An error unless the current user owns the local table. */
+void check_owner(Oid local);
+
+/* ---- mirror_control.cpp ---- */
+
+/* Lets a mirrored table be copied again, in place. */
+void refresh_mirror(Oid local);
+void fail_for_no_mirror(Oid local);
+
+/* An error in a transaction that keeps its snapshot: "function" waits for what others commit. */
+void check_sees_what_comes(const char *function);
 
 /* ---- mirror_mapping.cpp ---- */
 
@@ -151,6 +175,9 @@ struct Stream
  * finds into the table's phase.  Null: there is none, or none that is this database's.
  */
 Stream *stream_load(Oid server, MemoryContext parent);
+
+/* False if nothing is mirrored from the server, paused or not. */
+bool stream_exists(Oid server);
 
 /* False if the extension is not, or no longer, in this database. */
 bool catalog_exists();
@@ -266,6 +293,7 @@ ItemPointer target_locate(Target *target, const bson_t *document);
 int64 target_remove_others(Target *target, TidSet *keep);
 TidSet *tid_set_create();
 void tid_set_add(TidSet *set, ItemPointer tid);
+bool tid_set_has(const TidSet *set, ItemPointer tid);
 
 /* Loads documents in bulk; only for a table that has no rows and no BEFORE triggers.  The load ends with a flush. */
 bool target_is_empty(Target *target);

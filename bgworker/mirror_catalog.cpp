@@ -80,7 +80,7 @@ text_or_null(const char *text, char *null)
 
 Statement select_stream = {
 	"SELECT stream_id, deployment, token, start_at, pipeline, horizon FROM tenancy_mongo.stream "
-	"WHERE server = $1 AND database = $2",
+	"WHERE server = $1 AND database = $2 AND NOT paused",
 	2,
 	{OIDOID, OIDOID},
 	nullptr};
@@ -294,6 +294,21 @@ bool
 stream_is_stale()
 {
 	return stale;
+}
+
+bool
+stream_exists(Oid server)
+{
+	static Statement select = {
+		"SELECT FROM tenancy_mongo.stream WHERE server = $1", 1, {OIDOID}, nullptr};
+	Datum values[] = {ObjectIdGetDatum(server)};
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	bool exists = catalog_exists() && run(&select, values) > 0;
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return exists;
 }
 
 Stream *

@@ -38,6 +38,7 @@ CREATE TABLE tenancy_mongo.stream (
     pipeline      text,
     horizon       bigint NOT NULL DEFAULT 0,
     registry      boolean NOT NULL DEFAULT false,
+    paused        boolean NOT NULL DEFAULT false,
     events        bigint NOT NULL DEFAULT 0,
     transactions  bigint NOT NULL DEFAULT 0,
     resyncs       bigint NOT NULL DEFAULT 0,
@@ -56,6 +57,7 @@ COMMENT ON COLUMN tenancy_mongo.stream.start_at IS 'the cluster time to start fr
 COMMENT ON COLUMN tenancy_mongo.stream.pipeline IS 'the namespaces that the token was read under';
 COMMENT ON COLUMN tenancy_mongo.stream.horizon IS 'the newest cluster time that a looked-up document has shown';
 COMMENT ON COLUMN tenancy_mongo.stream.registry IS 'the tenant registry on this server acts here';
+COMMENT ON COLUMN tenancy_mongo.stream.paused IS 'pause_mirror() was called: no worker runs';
 
 CREATE TABLE tenancy_mongo.mirror_table (
     local_table   regclass PRIMARY KEY,
@@ -133,6 +135,7 @@ SELECT s.srvname AS server,
        m.local_table,
        m.foreign_table,
        CASE WHEN st.database OPERATOR(pg_catalog.<>) d.oid THEN 'detached'
+            WHEN st.paused THEN 'paused'
             WHEN m.phase OPERATOR(pg_catalog.=) 'e' THEN 'error'
             WHEN w.pid IS NULL THEN 'stopped'
             WHEN m.phase OPERATOR(pg_catalog.=) 'r' THEN 'streaming'

@@ -18,9 +18,26 @@ namespace
 
 constexpr const char *mirror_role = "tenancy_mirror";
 
+/* What is kept of a statement's first row: columns that are passed by value and not null. */
+struct Row
+{
+	Datum *columns;
+	int count;
+};
+
+void
+keep_row(Row row)
+{
+	bool isnull;
+
+	for (int i = 0; SPI_processed > 0 && i < row.count; i++)
+		row.columns[i] =
+			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &isnull);
+}
+
 /* Runs one statement, as the owner of the mirror's catalogue if asked to. */
 uint64
-run(const char *statement, int count, Oid *types, Datum *values, bool as_catalogue)
+run(const char *statement, int count, Oid *types, Datum *values, bool as_catalogue, Row row = {})
 {
 	Oid user;
 	int context;
@@ -46,6 +63,7 @@ run(const char *statement, int count, Oid *types, Datum *values, bool as_catalog
 	if (result < 0)
 		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(result));
 	processed = SPI_processed;
+	keep_row(row);
 	SPI_finish();
 	SetUserIdAndSecContext(user, context);
 	return processed;
@@ -161,6 +179,32 @@ register_mirror(Oid foreign, Oid local, Oid server)
 }
 
 } // namespace
+
+uint64
+catalogue_run(const char *statement, int count, Oid *types, Datum *values)
+{
+	return run(statement, count, types, values, true);
+}
+
+bool
+catalogue_select(const char *statement, int count, Oid *types, Datum *values, Datum *columns,
+				 int column_count)
+{
+	return run(statement, count, types, values, true, {columns, column_count}) > 0;
+}
+
+void
+check_owner(Oid local)
+{
+	const char *name = get_rel_name(local);
+
+	if (!name)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("relation with OID %u does not exist", local)));
+	if (!tenancy_object_ownercheck(RelationRelationId, local, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
+}
+
 } // namespace bridge
 
 extern "C"
@@ -215,20 +259,13 @@ tenancy_mongo_unmirror(PG_FUNCTION_ARGS)
 	Oid local_id = PG_GETARG_OID(0);
 	Oid types[] = {REGCLASSOID};
 	Datum values[] = {ObjectIdGetDatum(local_id)};
+
+	check_owner(local_id);
 	const char *name = get_rel_name(local_id);
-
-	if (!name)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("relation with OID %u does not exist", local_id)));
-	if (!tenancy_object_ownercheck(RelationRelationId, local_id, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
-
 	run("DELETE FROM tenancy_mongo.misfits WHERE local_table = $1", 1, types, values, true);
 	if (run("DELETE FROM tenancy_mongo.mirror_table WHERE local_table = $1", 1, types, values,
 			true) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("table \"%s\" is not a mirror", name),
-				 errhint("SELECT local_table FROM tenancy_mongo.stat_mirror;")));
+		fail_for_no_mirror(local_id);
 	run("DELETE FROM tenancy_mongo.stream s WHERE NOT EXISTS "
 		"(SELECT FROM tenancy_mongo.mirror_table m WHERE m.stream_id = s.stream_id)",
 		0, nullptr, nullptr, true);

@@ -20,6 +20,7 @@ namespace bridge
 
 int mirror_batch_size = 5000;
 int mirror_retry_interval = 1000;
+bool mirror_notify = false;
 
 void
 mirror_init()
@@ -33,6 +34,11 @@ mirror_init()
 							"The delay doubles with each failure, up to fifteen seconds.",
 							&mirror_retry_interval, 1000, 10, 15000, PGC_SIGHUP, GUC_UNIT_MS,
 							nullptr, nullptr, nullptr);
+	DefineCustomBoolVariable(
+		"tenancy_mongo.mirror_notify",
+		"Sends a notification with the table's name for each transaction that changes a mirror.",
+		"The channel is tenancy_mongo_mirror.", &mirror_notify, false, PGC_SIGHUP, 0, nullptr,
+		nullptr, nullptr);
 }
 
 const TenancyApi *
@@ -114,12 +120,14 @@ namespace
 
 constexpr int longest_delay_ms = 15 * 1000;
 constexpr int proven_after_ms = 10 * 1000; /* a worker that lived so long has not failed again */
+constexpr int farewell_ms = 2000;		   /* for a worker to see for itself that it is not wanted */
 
 struct Child
 {
 	Oid server;
 	TenancyWorkerKind kind;
 	bool wanted;
+	TimestampTz unwanted_since; /* 0: it is wanted */
 	BackgroundWorkerHandle *handle;
 	TimestampTz started;
 	TimestampTz next_start;
@@ -218,7 +226,7 @@ read_wishes()
 		tidy_catalog();
 		count_restarts();
 		uint64 count = run(psprintf("SELECT server, registry FROM tenancy_mongo.stream "
-									"WHERE database = %u",
+									"WHERE database = %u AND NOT paused",
 									MyDatabaseId));
 		for (uint64 i = 0; i < count; i++)
 		{
@@ -283,6 +291,22 @@ plan_next_start(Child *child)
 	child->next_start = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay);
 }
 
+/* A worker that is not wanted leaves by itself, and tidily; one that hangs is ended. */
+long
+dismiss(Child *child)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	long left;
+
+	if (child->unwanted_since == 0)
+		child->unwanted_since = now;
+	left = TimestampDifferenceMilliseconds(
+		now, TimestampTzPlusMilliseconds(child->unwanted_since, farewell_ms));
+	if (left <= 0)
+		TerminateBackgroundWorker(child->handle);
+	return Max(left, 100);
+}
+
 /* Starts or ends one worker as wished; the milliseconds until it is due, or -1. */
 long
 attend(Child *child)
@@ -298,7 +322,8 @@ attend(Child *child)
 		plan_next_start(child);
 	}
 	if (child->handle && !child->wanted)
-		TerminateBackgroundWorker(child->handle);
+		return dismiss(child);
+	child->unwanted_since = 0;
 	if (child->handle || !child->wanted)
 		return -1;
 	if (child->next_start > GetCurrentTimestamp())
@@ -362,10 +387,12 @@ tenancy_mongo_supervisor_main(Datum main_arg)
 	for (;;)
 	{
 		bool any = read_wishes();
+		long wait = attend_all();
+
 		tenancy_api()->supervisor_report(any);
-		if (!any)
+		if (!any && children == NIL)
 			proc_exit(0);
-		worker_sleep(attend_all());
+		worker_sleep(wait);
 	}
 }
 }

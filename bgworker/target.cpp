@@ -432,7 +432,7 @@ tid_set_add(TidSet *set, ItemPointer tid)
 	set->bits[static_cast<Size>(block) * set_bytes_of_block + offset / 8] |= 1 << (offset % 8);
 }
 
-static bool
+bool
 tid_set_has(const TidSet *set, ItemPointer tid)
 {
 	BlockNumber block = ItemPointerGetBlockNumber(tid);

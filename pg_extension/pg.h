@@ -47,6 +47,7 @@ extern "C"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "catalog/pg_user_mapping.h"
+#include "commands/async.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/event_trigger.h"
@@ -95,6 +96,7 @@ extern "C"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "replication/origin.h"
 #include "rewrite/rewriteHandler.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
@@ -197,6 +199,8 @@ tenancy_object_ownercheck(Oid classid, Oid objectid, Oid role)
 			return pg_database_ownercheck(objectid, role);
 		case ExtensionRelationId:
 			return pg_extension_ownercheck(objectid, role);
+		case ForeignServerRelationId:
+			return pg_foreign_server_ownercheck(objectid, role);
 		default:
 			Assert(classid == RelationRelationId);
 			return pg_class_ownercheck(objectid, role);
@@ -307,6 +311,13 @@ tenancy_object_ownercheck(Oid classid, Oid objectid, Oid role)
 #define tenancy_scanned_relation(estate, index) ExecGetRangeTableRelation(estate, index)
 #define tenancy_index_beginscan(table, index, snapshot, keys)                                      \
 	index_beginscan(table, index, snapshot, keys, 0)
+#endif
+
+/* 16 asks who else may apply as the same origin. */
+#if PG_VERSION_NUM >= 160000
+#define tenancy_replorigin_setup(origin) replorigin_session_setup(origin, 0)
+#else
+#define tenancy_replorigin_setup(origin) replorigin_session_setup(origin)
 #endif
 
 /* Whether a path key descends; 18 has an enum in a strategy's place. */

@@ -53,9 +53,10 @@ _PG_init(void)
 						 "shared_preload_libraries = 'tenancy'")));
 
 	static TenancyApi api = {
-		TENANCY_API_VERSION,		tenancy::current_tenant,   tenancy::launcher_wake,
-		tenancy::workers_wake,		tenancy::worker_enter,	   tenancy::worker_set_level,
-		tenancy::worker_look_up,	tenancy::supervisor_report, tenancy::mirror_generation,
+		TENANCY_API_VERSION,		 tenancy::current_tenant,	tenancy::launcher_wake,
+		tenancy::workers_wake,		 tenancy::worker_enter,		tenancy::worker_set_level,
+		tenancy::worker_wait,		 tenancy::worker_look_up,	tenancy::supervisor_report,
+		tenancy::mirror_generation,
 	};
 	*find_rendezvous_variable(TENANCY_API_RENDEZVOUS) = &api;
 

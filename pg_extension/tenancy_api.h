@@ -46,8 +46,12 @@ struct TenancyApi
 	 */
 	bool (*worker_enter)(Oid database, enum TenancyWorkerKind kind, Oid server);
 
-	/* A worker says when it last was level with its server; a backend asks, and gets 0 if there is no such worker. */
-	void (*worker_set_level)(TimestampTz when);
+	/*
+	 * A worker says when it last was level with its server, and up to which of the server's times it has applied
+	 * everything; a backend asks, and gets 0 if there is no such worker, or waits, and gets false after the timeout.
+	 */
+	void (*worker_set_level)(TimestampTz when, uint64 applied);
+	bool (*worker_wait)(Oid server, uint64 applied, long timeout_ms);
 	pid_t (*worker_look_up)(Oid server, enum TenancyWorkerKind kind, TimestampTz *level_at);
 
 	/* A supervisor tells the launcher whether its database has any work for its service. */

@@ -163,6 +163,13 @@ sub command_text
 	return $line;
 }
 
+# The same server over a connection of its own, for a process that was forked.
+sub again
+{
+	my ($self) = @_;
+	return bless { %$self, shell => undef }, ref $self;
+}
+
 sub insert
 {
 	my ($self, $database, $collection, @documents) = @_;
