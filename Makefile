@@ -30,6 +30,11 @@ check-versions:
 installcheck:
 	@test/support/check.sh installcheck
 
+# The attacks on ours, on the plain recipe and on a database without protection: how many are blocked.
+attack:
+	@for mode in ours recipe open; do ATTACK_MODE=$$mode test/support/check.sh tap test/t/050_attack.pl | tail -n 1; \
+		sed -n "s/^# //; /^$$mode: /p; /^[A-G] .* blocked/p" .work/log/tap/050_attack.log; done
+
 bench:
 	@test/bench/bench.sh
 
@@ -37,4 +42,4 @@ bench:
 format:
 	@git diff -U0 --no-color HEAD -- '*.cpp' '*.h' | clang-format-diff -p1 -i
 
-.PHONY: all install uninstall clean demo demo-clean check check-versions installcheck bench format
+.PHONY: all install uninstall clean demo demo-clean check check-versions installcheck attack bench format

@@ -6,6 +6,8 @@
  *   held cursors  DECLARE … WITH HOLD copies rows that outlive the transaction.  They are closed when the session's
  *                 context changes; and a transaction that has set its own context may not leave one behind, since whoever
  *                 has the pooled connection next could read it
+ *   loops         of a procedure that commits: PostgreSQL keeps the rows that are left.  The context cannot become another
+ *                 one before the loop is over
  *   transactions  at the end nothing is settled any more
  */
 #include "tenant_context.h"
@@ -20,6 +22,14 @@ static ProcessUtility_hook_type previous_process_utility;
 
 static List *held_cursors; /* names; some may be closed by now */
 static bool close_pending;
+
+/* A loop of PL/pgSQL over the rows of a context; it may be over by now. */
+struct Loop
+{
+	char *portal;
+	Identity context;
+};
+static List *loops;
 
 /* A plan takes locks and so hears of invalidations before it runs, but not of every relation every time. */
 static void
@@ -104,6 +114,60 @@ refuse_to_leave_cursors()
 }
 
 /*
+ * Loops
+ */
+
+static bool
+is_loop(Portal portal)
+{
+	return PortalIsValid(portal) && portal->portalPinned;
+}
+
+static void
+note_loop(const char *portal)
+{
+	const Identity *context = transaction_lock();
+	ListCell *cell;
+
+	if (!context)
+		return;
+	foreach (cell, loops)
+		if (strcmp(static_cast<Loop *>(lfirst(cell))->portal, portal) == 0)
+			return;
+
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+	auto *loop = static_cast<Loop *>(palloc(sizeof(Loop)));
+
+	loop->portal = pstrdup(portal);
+	loop->context = *context;
+	loops = lappend(loops, loop);
+	MemoryContextSwitchTo(caller);
+}
+
+/* The context whose rows a loop goes on with, if it is another one; null if none does. */
+const Identity *
+context_of_loop(const Identity &next)
+{
+	ListCell *cell;
+
+	foreach (cell, loops)
+	{
+		auto *loop = static_cast<Loop *>(lfirst(cell));
+		Portal portal = GetPortalByName(loop->portal);
+
+		if (!is_loop(portal))
+		{
+			loops = foreach_delete_current(loops, cell);
+			pfree(loop->portal);
+			pfree(loop);
+		}
+		else if (portal->autoHeld && loop->context.fingerprint != next.fingerprint)
+			return &loop->context;
+	}
+	return nullptr;
+}
+
+/*
  * Hooks
  */
 
@@ -115,17 +179,13 @@ executor_start(QueryDesc *query, int flags)
 	(previous_executor_start ? previous_executor_start : standard_ExecutorStart)(query, flags);
 }
 
-/* A loop of PL/pgSQL goes on by the choice of its function, which may have ended the context itself. */
-static bool
-is_loop(Portal portal)
-{
-	return PortalIsValid(portal) && portal->portalPinned;
-}
-
 static void
 executor_run(QueryDesc *query, ScanDirection direction, uint64 count TENANCY_EXECUTE_ONCE_PARAMETER)
 {
-	if (unlikely(query->already_executed) && !is_loop(ActivePortal))
+	/* A loop goes on by the choice of its function, which may have ended the context itself. */
+	if (unlikely(is_loop(ActivePortal)))
+		note_loop(ActivePortal->name);
+	else if (unlikely(query->already_executed))
 	{
 		statement_begins();
 		if (context_was_lost())

@@ -28,6 +28,7 @@ CREATE VIEW tenancy.isolation_codes (code, severity, title) AS VALUES
     ('TI212', 'error', 'SECURITY DEFINER function that goes past policies'),
     ('TI213', 'warning', 'function that is taken for leakproof'),
     ('TI214', 'error', 'function of a protected table that an application can change'),
+    ('TI215', 'warning', 'object of a tenant''s that others may use'),
     ('TI301', 'warning', 'policy that decides by OR'),
     ('TI302', 'notice', 'policy that reads the setting itself'),
     ('TI303', 'error', 'policy whose function is IMMUTABLE'),
@@ -54,7 +55,12 @@ CREATE VIEW tenancy.isolation_codes (code, severity, title) AS VALUES
     ('TI604', 'warning', 'publication of all tables'),
     ('TI605', 'error', 'role of the extension with other attributes'),
     ('TI606', 'error', 'setting that opens what policies do not bind'),
-    ('TI607', 'warning', 'statements that other tenants'' sessions can read');
+    ('TI607', 'warning', 'statements that other tenants'' sessions can read'),
+    ('TI701', 'notice', 'plans that tell of other tenants'' rows'),
+    ('TI702', 'notice', 'statistics that tell of other tenants'' rows'),
+    ('TI703', 'notice', 'statements of one login that all its tenants can read'),
+    ('TI704', 'notice', 'service that may leave a tenant on its connection'),
+    ('TI705', 'warning', 'large objects of a service');
 COMMENT ON VIEW tenancy.isolation_codes IS 'the findings that isolation_report() knows';
 GRANT SELECT ON tenancy.isolation_codes TO pg_monitor;
 
@@ -744,6 +750,7 @@ BEGIN
           FROM (SELECT * FROM tenancy.report_tables(tables, roles) UNION ALL SELECT * FROM tenancy.report_views(tables, roles)
                 UNION ALL SELECT * FROM tenancy.report_functions(tables, roles) UNION ALL SELECT * FROM tenancy.report_policies(tables, roles)
                 UNION ALL SELECT * FROM tenancy.report_roles(tables, roles) UNION ALL SELECT * FROM tenancy.report_privileges(tables, roles)
+                UNION ALL SELECT * FROM tenancy.report_lures(tables, roles) UNION ALL SELECT * FROM tenancy.report_side_channels(tables, roles)
                 UNION ALL SELECT * FROM tenancy.protect_advice() UNION ALL SELECT * FROM tenancy.report_server()) f
           JOIN tenancy.isolation_codes c ON c.code = f.code
           LEFT JOIN tenancy.accepted_findings a ON a.code = f.code AND a.object = f.object

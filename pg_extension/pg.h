@@ -177,9 +177,15 @@ extern "C"
 #if PG_VERSION_NUM >= 160000
 #define TENANCY_PERMISSIONS_PARAMETER , List *permissions
 #define TENANCY_PERMISSIONS , permissions
+#define TENANCY_PERMISSION_LIST(range_table) permissions
+#define TENANCY_IS_RELATION(entry) true
+using TenancyPermission = RTEPermissionInfo;
 #else
 #define TENANCY_PERMISSIONS_PARAMETER
 #define TENANCY_PERMISSIONS
+#define TENANCY_PERMISSION_LIST(range_table) range_table
+#define TENANCY_IS_RELATION(entry) ((entry)->rtekind == RTE_RELATION)
+using TenancyPermission = RangeTblEntry;
 #endif
 
 /* 16 gave the catalogues one function each for ownership and privileges. */

@@ -542,6 +542,24 @@ protect_table(Oid table, const char *column, const char *tenant)
 }
 
 bool
+has_isolation_policy(Oid table)
+{
+	Relation policies = table_open(PolicyRelationId, AccessShareLock);
+	const char *const names[] = {FLOOR, POLICY};
+	int found = 0;
+
+	for (const char *name : names)
+	{
+		SysScanDesc scan;
+
+		found += HeapTupleIsValid(find_policy(policies, table, name, &scan));
+		systable_endscan(scan);
+	}
+	table_close(policies, AccessShareLock);
+	return found > 0;
+}
+
+bool
 protection_of(Oid table, const char **column, const char **tenant)
 {
 	Relation policies = table_open(PolicyRelationId, AccessShareLock);

@@ -7,6 +7,8 @@
  *   token_key.cpp         the keys that tokens are signed with
  *   context_lifetime.cpp  what ends a context, and what must not outlive it
  *   temporary_table.cpp   temporary tables, which the next tenant must not read
+ *   policy_guard.cpp      no statement of a tenant's session reads past the policies
+ *   side_channel.cpp      LOCK TABLE, EXPLAIN and others that tell more than rows
  *   stat_tenants.cpp      what each tenant does, counted in shared memory
  *   tenant_name.cpp       tenant identifiers, and the schema and role names that follow from them
  *   own_table.cpp         the extension's own tables, read without SPI

@@ -113,6 +113,9 @@ void protect_table(Oid table, const char *column, const char *tenant);
 char *protection_sql(Oid table, const char *column, const char *tenant, LOCKMODE lock,
 					 const PendingAccess *pending = nullptr);
 
+/* It has a policy that protect() makes, or the documents' recipe: bound to the tenant, switched on or not. */
+bool has_isolation_policy(Oid table);
+
 /* How a table is protected: by a column, or for a tenant.  False if it is not. */
 bool protection_of(Oid table, const char **column, const char **tenant);
 void check_table_owner(Oid table);

@@ -42,6 +42,7 @@ static HTAB *tenants;
 static char *context_setting_name;
 static char *context_value;
 static bool strict;
+static bool local_only;
 
 static const TenantValue *tenant_value;
 ContextVia writing_via = ContextVia::setting;
@@ -66,6 +67,9 @@ static bool lock_of_session; /* the context was there before the transaction */
 static LocalTransactionId written_lxid = InvalidLocalTransactionId;
 static bool bound;
 static Identity binding;
+
+/* Why check_lock() refuses: the server keeps what the check hooks say to itself. */
+static int refusal;
 
 /* For the switch log. */
 static Identity last_identity;
@@ -248,6 +252,21 @@ hint_at_lock(const Identity &held, bool of_transaction)
 		GUC_check_errhint("COMMIT or ROLLBACK first.");
 }
 
+/* A procedure that commits within a loop goes on with the rows that it has. */
+static bool
+check_loops(const Identity &next)
+{
+	const Identity *kept = context_of_loop(next);
+
+	if (!kept)
+		return true;
+	stat_denied(kept->tenant);
+	GUC_check_errcode(refusal = ERRCODE_OBJECT_IN_USE);
+	GUC_check_errmsg("cannot change the context to %s while a loop goes on with rows of %s", describe(next), describe(*kept));
+	GUC_check_errhint("End the loop first: collect what it needs in an array.");
+	return false;
+}
+
 bool
 check_lock(const Claims &wanted, bool by_token)
 {
@@ -260,10 +279,10 @@ check_lock(const Claims &wanted, bool by_token)
 	Identity next = identify(wanted);
 
 	if (held.role == ContextRole::none || held.fingerprint == next.fingerprint)
-		return true;
+		return check_loops(next);
 
 	stat_denied(held.tenant);
-	GUC_check_errcode(ERRCODE_ACTIVE_SQL_TRANSACTION);
+	GUC_check_errcode(refusal = ERRCODE_ACTIVE_SQL_TRANSACTION);
 	if (held.role == ContextRole::client && next.role == ContextRole::client)
 		GUC_check_errmsg("cannot change the tenant from \"%s\" to \"%s\" in this transaction", held.tenant, next.tenant);
 	else
@@ -278,6 +297,12 @@ static bool
 binding_allows(const Claims &wanted)
 {
 	return !bound || identify(wanted).fingerprint == binding.fingerprint || superuser_arg(GetSessionUserId());
+}
+
+bool
+role_is_bound()
+{
+	return bound;
 }
 
 bool
@@ -808,6 +833,10 @@ tenant_context_init()
 	DefineCustomBoolVariable("tenancy.strict", "Makes it an error to read a protected table without a tenant.", nullptr,
 							 &strict, false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
 
+	/* For whoever shares connections: what a transaction leaves behind, the next client would have. */
+	DefineCustomBoolVariable("tenancy.local_only", "Lets set_tenant() and set_context() set the tenant for a transaction only.",
+							 nullptr, &local_only, false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+
 	/* For auditors: who went over to which tenant, and by what authority. */
 	DefineCustomBoolVariable("tenancy.log_switches", "Logs each change of a session's tenant context.", nullptr,
 							 &log_switches, false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
@@ -817,6 +846,8 @@ tenant_context_init()
 	context_token_init();
 	context_lifetime_init();
 	temporary_table_init();
+	policy_guard_init();
+	side_channel_init();
 	stat_tenants_init();
 }
 
@@ -837,8 +868,10 @@ require_lock(const Claims &claims)
 	GUC_check_errmsg_string = GUC_check_errdetail_string = GUC_check_errhint_string = nullptr;
 	if (check_lock(claims, false))
 		return;
-	ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION), errmsg_internal("%s", GUC_check_errmsg_string),
-					errdetail_internal("%s", GUC_check_errdetail_string), errhint("%s", GUC_check_errhint_string)));
+	ereport(ERROR,
+			(errcode(refusal), errmsg_internal("%s", GUC_check_errmsg_string),
+			 GUC_check_errdetail_string ? errdetail_internal("%s", GUC_check_errdetail_string) : 0,
+			 errhint("%s", GUC_check_errhint_string)));
 }
 
 /* Access comes first and goes last: it says nothing while the tenant is not the one that it is for. */
@@ -847,6 +880,10 @@ write_context(const Claims &claims, bool is_local, ContextVia via)
 {
 	GucAction action = is_local ? GUC_ACTION_LOCAL : GUC_ACTION_SET;
 
+	if (local_only && !is_local && claims.role != ContextRole::none)
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("the tenant can be set for a transaction only"),
+						errdetail("tenancy.local_only is on, since connections are shared."),
+						errhint("BEGIN; SELECT tenancy.set_tenant('tenant-001');")));
 	require_lock(claims);
 	writing_via = via;
 	if (claims.role != ContextRole::none)

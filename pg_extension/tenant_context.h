@@ -7,6 +7,8 @@
  *   token_key.cpp          the keys that sign tokens
  *   context_lifetime.cpp   statements, cursors and the ends of transactions
  *   temporary_table.cpp    temporary tables, which outlive transactions
+ *   policy_guard.cpp       no reading past policies under a tenant
+ *   side_channel.cpp       statements that tell more than rows
  *   stat_tenants.cpp       what is counted
  */
 #ifndef PG_TENANCY_TENANT_CONTEXT_H
@@ -147,6 +149,9 @@ void token_changed();
 /* The value that a setting just took is one that a superuser has bound the role to. */
 void note_binding();
 
+/* A superuser has bound the role that has logged in to a context. */
+bool role_is_bound();
+
 /* The claims of the two settings, none if they do not agree. */
 Claims setting_claims();
 Claims combine(const char *tenant, const Claims *access);
@@ -220,9 +225,14 @@ bool key_id_is_good(const char *id, size_t length);
 /* context_lifetime.cpp */
 void context_lifetime_init();
 void close_held_cursors_later();
+const Identity *context_of_loop(const Identity &next);
 
 /* temporary_table.cpp */
 void temporary_table_init();
+
+/* policy_guard.cpp, side_channel.cpp */
+void policy_guard_init();
+void side_channel_init();
 
 /* stat_tenants.cpp */
 void stat_tenants_init();

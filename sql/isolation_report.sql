@@ -18,8 +18,8 @@ CREATE ROLE ir_owner;
 CREATE SCHEMA app;
 GRANT USAGE ON SCHEMA app TO ir_app;
 
--- nothing is wrong yet; how old the server is, is not for this test
-CREATE VIEW report AS SELECT * FROM tenancy.isolation_report() WHERE code <> 'TI602';
+-- nothing is wrong yet; how old the server is, and what PostgreSQL shows to everybody, is not for this test
+CREATE VIEW report AS SELECT * FROM tenancy.isolation_report() WHERE code <> 'TI602' AND code < 'TI7';
 TABLE report;
 -- one that is right
 CREATE TABLE app.good (id uuid PRIMARY KEY, tenant_id text NOT NULL, name text);
@@ -213,6 +213,23 @@ ALTER FUNCTION app.lower_name(text) OWNER TO ir_app;
 GRANT SELECT ON app.good TO ir_login;
 CALL mend('TI214');
 
+-- what a tenant's login has made and others may use: their rows pass through it
+CREATE ROLE ir_tenant LOGIN IN ROLE tenant_ir_1;
+CREATE SCHEMA workshop AUTHORIZATION ir_tenant;
+SET ROLE ir_tenant;
+CREATE VIEW workshop.sums AS SELECT 1 AS one;
+CREATE FUNCTION workshop.add(integer) RETURNS integer LANGUAGE sql AS 'SELECT $1 + 1';
+GRANT SELECT ON workshop.sums TO PUBLIC;
+RESET ROLE;
+TABLE report;
+GRANT USAGE ON SCHEMA workshop TO tenant_ir_2;
+CALL mend('TI215');
+-- its own tenant's roles may
+GRANT SELECT ON workshop.sums TO tenant_ir_1;
+TABLE report;
+DROP SCHEMA workshop CASCADE;
+DROP ROLE ir_tenant;
+
 --
 -- TI3xx: policies
 --
@@ -374,7 +391,7 @@ SELECT * FROM tenancy.isolation_report();
 RESET ROLE;
 GRANT pg_monitor TO ir_owner;
 SET ROLE ir_owner;
-SELECT count(*) FROM tenancy.isolation_report() WHERE code <> 'TI602';
+SELECT count(*) FROM tenancy.isolation_report() WHERE code <> 'TI602' AND code < 'TI7';
 SELECT tenancy.accept_finding('TI101', 'table app.open', 'nobody but us can read it');
 RESET ROLE;
 REVOKE pg_monitor FROM ir_owner;

@@ -70,7 +70,7 @@ SELECT note FROM shop.orders;
 --: A11 a role's own settings: ALTER ROLE … SET for itself
 --: as acme
 ALTER ROLE acme SET app.current_tenant_id = 'globex';
-ALTER ROLE CURRENT_USER IN DATABASE attack_a11 SET app.current_tenant_id = 'globex';
+ALTER ROLE CURRENT_USER IN DATABASE :"DBNAME" SET app.current_tenant_id = 'globex';
 --: as acme
 SELECT note FROM shop.orders;
 
@@ -84,7 +84,7 @@ SELECT note FROM shop.orders;
 
 --: A13 ALTER DATABASE … SET, and ALTER ROLE ALL
 --: as mallory
-ALTER DATABASE attack_a13 SET app.current_tenant_id = 'globex';
+ALTER DATABASE :"DBNAME" SET app.current_tenant_id = 'globex';
 ALTER ROLE ALL SET app.current_tenant_id = 'globex';
 --: as acme
 SELECT note FROM shop.orders;

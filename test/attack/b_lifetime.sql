@@ -36,7 +36,7 @@ COMMIT;
 
 --: B04 the session's context of the request before serves the next one, which sets none
 -- A service that sets the tenant for the session, on a connection that a pooler hands to somebody else.
---: known The service asked for it. Behind a pooler in transaction mode let it set the tenant for the transaction, or use tokens.
+--: report TI704 service
 --: as service
 SELECT tenancy.set_tenant('globex', false);
 --: look
@@ -177,7 +177,6 @@ BEGIN; SELECT tenancy.set_tenant('globex'); EXECUTE my_orders; COMMIT;
 BEGIN; SELECT tenancy.set_tenant('acme'); EXECUTE my_orders; COMMIT;
 
 --: B18 a loop over a query that goes on behind COMMIT and another set_tenant()
---: known The procedure is the service's own, and PostgreSQL keeps the rows of its loop when it commits. Serve one tenant a transaction.
 --: as service
 CREATE PROCEDURE pg_temp.mix() LANGUAGE plpgsql AS $$
 DECLARE

@@ -16,7 +16,7 @@ GRANT ALL ON ALL TABLES IN SCHEMA tenant_globex_crm TO PUBLIC;
 SELECT note FROM tenant_globex_crm.customers;
 
 --: C03 a view that runs with the superuser's rights
---: report TI201 shop.all_orders
+--: names TI201 shop.all_orders
 --: as dba
 CREATE VIEW shop.all_orders AS SELECT * FROM shop.orders;
 GRANT SELECT ON shop.all_orders TO PUBLIC;
@@ -32,7 +32,7 @@ GRANT SELECT ON shop.all_orders TO PUBLIC;
 SELECT note FROM shop.all_orders;
 
 --: C05 a view with security_invoker, over one without
---: report TI201 shop.inner_orders
+--: names TI201 shop.inner_orders
 --: as dba
 CREATE VIEW shop.inner_orders AS SELECT * FROM shop.orders;
 CREATE VIEW shop.outer_orders WITH (security_invoker = true) AS SELECT * FROM shop.inner_orders;
@@ -41,7 +41,7 @@ GRANT SELECT ON shop.inner_orders, shop.outer_orders TO PUBLIC;
 SELECT note FROM shop.outer_orders;
 
 --: C06 a view with a security barrier, which guards another thing
---: report TI201 shop.all_orders
+--: names TI201 shop.all_orders
 --: as dba
 CREATE VIEW shop.all_orders WITH (security_barrier = true) AS SELECT * FROM shop.orders WHERE amount > 0;
 GRANT SELECT ON shop.all_orders TO PUBLIC;
@@ -66,7 +66,7 @@ GRANT SELECT ON shop.order_notes TO PUBLIC;
 SELECT note FROM shop.order_notes;
 
 --: C09 a SECURITY DEFINER function of the superuser's
---: report TI212 shop.all_notes
+--: names TI212 shop.all_notes
 --: as dba
 CREATE FUNCTION shop.all_notes() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $$ SELECT note FROM shop.orders $$;
@@ -90,7 +90,7 @@ SELECT note FROM shop.orders;
 SELECT note FROM shop.events_globex;
 
 --: C12 a customer is a member of the tables' owner, and switches the policies off
---: report TI110
+--: names TI402 acme
 --: as dba
 GRANT app_owner TO acme;
 --: as acme
@@ -99,7 +99,7 @@ ALTER TABLE shop.orders NO FORCE ROW LEVEL SECURITY;
 SELECT note FROM shop.orders;
 
 --: C13 FORCE taken away, and an application that owns its tables
---: report TI102 shop.orders
+--: names TI102 shop.orders
 --: as dba
 ALTER TABLE shop.orders NO FORCE ROW LEVEL SECURITY;
 ALTER ROLE app_owner LOGIN;
@@ -108,14 +108,14 @@ ALTER ROLE app_owner SET app.current_tenant_id = 'acme';
 SELECT note FROM shop.orders;
 
 --: C14 row-level security switched off for a maintenance, and not on again
---: report TI101 shop.orders
+--: names TI101 shop.orders
 --: as dba
 ALTER TABLE shop.orders DISABLE ROW LEVEL SECURITY;
 --: as acme
 SELECT note FROM shop.orders;
 
 --: C15 BYPASSRLS for the application
---: report TI401 service
+--: names TI401 service
 --: as dba
 ALTER ROLE service BYPASSRLS;
 --: as service
@@ -125,7 +125,7 @@ SELECT note FROM shop.orders;
 COMMIT;
 
 --: C16 BYPASSRLS by membership, which SET ROLE uses
---: report TI402 acme
+--: names TI402 acme
 --: as dba
 CREATE ROLE maintenance BYPASSRLS;
 GRANT ALL ON shop.orders TO maintenance;
@@ -145,7 +145,7 @@ SELECT note FROM shop.orders;
 COMMIT;
 
 --: C18 CREATEROLE makes its bearer a member of the service
---: report TI401 mallory
+--: names TI401 mallory
 --: as dba
 ALTER ROLE mallory CREATEROLE;
 --: as mallory
@@ -155,7 +155,7 @@ SELECT tenancy.set_tenant('globex', false);
 SELECT note FROM shop.orders;
 
 --: C19 a customer is a member of the service
---: report TI403 acme
+--: names TI403 acme
 --: as dba
 GRANT tenancy_service TO acme;
 --: as acme
@@ -164,7 +164,7 @@ SELECT tenancy.set_tenant('globex', false);
 SELECT note FROM shop.orders;
 
 --: C20 set_tenant() for everybody
---: report TI411 set_tenant
+--: names TI411 set_tenant
 --: as dba
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA tenancy TO PUBLIC;
 --: as acme
@@ -173,7 +173,7 @@ SELECT tenancy.set_tenant('globex', false);
 SELECT note FROM shop.orders;
 
 --: C21 the privilege to set the parameter
---: report TI409
+--: names TI409
 --: as dba
 GRANT SET ON PARAMETER app.current_tenant_id TO acme;
 --: as acme
@@ -277,6 +277,7 @@ GRANT SELECT ON shop.order_lines TO PUBLIC;
 SELECT note FROM shop.order_lines;
 
 --: C34 the event trigger switched off, and a new table
+--: only ours
 --: report TI603
 --: as dba
 ALTER EVENT TRIGGER tenancy_protect_new_tables DISABLE;
@@ -413,11 +414,11 @@ SELECT pg_drop_replication_slot('spy');
 SELECT pg_create_logical_replication_slot('spy', 'test_decoding');
 CREATE PUBLICATION spy FOR TABLE shop.orders;
 CREATE PUBLICATION spy_all FOR ALL TABLES;
-CREATE SUBSCRIPTION spy CONNECTION 'dbname=attack_c47' PUBLICATION spy WITH (connect = false);
+CREATE SUBSCRIPTION spy CONNECTION 'dbname=postgres' PUBLICATION spy WITH (connect = false);
 SELECT note FROM shop.orders;
 
 --: C48 TRUNCATE granted again
---: report TI404 shop.orders
+--: names TI404 shop.orders
 --: as dba
 GRANT ALL ON shop.orders TO acme;
 --: as acme
@@ -512,7 +513,7 @@ SELECT * FROM tenancy.protected_schemas;
 \getenv host PGHOST
 \getenv port PGPORT
 CREATE EXTENSION postgres_fdw;
-CREATE SERVER loop FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host :'host', port :'port', dbname 'attack_c54');
+CREATE SERVER loop FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host :'host', port :'port', dbname :'DBNAME');
 CREATE USER MAPPING FOR PUBLIC SERVER loop OPTIONS (user 'dba', password_required 'false');
 CREATE FOREIGN TABLE shop.far_orders (note text) SERVER loop OPTIONS (schema_name 'shop', table_name 'orders');
 GRANT SELECT ON shop.far_orders TO PUBLIC;
@@ -526,7 +527,7 @@ GRANT USAGE ON FOREIGN DATA WRAPPER postgres_fdw TO mallory;
 --: as mallory
 \getenv host PGHOST
 \getenv port PGPORT
-CREATE SERVER loop FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host :'host', port :'port', dbname 'attack_c55');
+CREATE SERVER loop FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host :'host', port :'port', dbname :'DBNAME');
 CREATE USER MAPPING FOR mallory SERVER loop OPTIONS (user 'globex', password_required 'false');
 CREATE USER MAPPING FOR mallory SERVER loop OPTIONS (user 'globex');
 CREATE FOREIGN TABLE tools.far_orders (note text) SERVER loop OPTIONS (schema_name 'shop', table_name 'orders');
@@ -536,9 +537,9 @@ SELECT note FROM tools.far_orders;
 --: as dba
 CREATE EXTENSION dblink;
 --: as acme
-SELECT * FROM dblink('dbname=attack_c56 user=globex', 'SELECT note FROM shop.orders') AS t (note text);
-SELECT dblink_connect('host=localhost dbname=attack_c56 user=dba password=x');
-SELECT dblink_connect_u('dbname=attack_c56 user=dba');
+SELECT * FROM dblink('user=globex dbname=' || current_database(), 'SELECT note FROM shop.orders') AS t (note text);
+SELECT dblink_connect('host=localhost user=dba password=x dbname=' || current_database());
+SELECT dblink_connect_u('user=dba dbname=' || current_database());
 
 --: C57 a schema that a customer may write to, on the path of another
 -- The victim calls upper() of a varchar, which the customer's function fits better than PostgreSQL's own.
@@ -566,7 +567,7 @@ SELECT convert_from(lo_get(4711), 'UTF8');
 SELECT loid, convert_from(data, 'UTF8') FROM pg_largeobject;
 
 --: C59 large objects of one service that serves all customers
---: known Large objects know roles only; keep files in a protected table of bytea, or give each tenant a login.
+--: report TI705 service
 --: as service
 BEGIN;
 SELECT tenancy.set_tenant('globex');
@@ -580,12 +581,12 @@ COMMIT;
 
 --: C60 pg_dump by a customer
 --: as acme
-\! pg_dump -U acme -d attack_c60 -t shop.orders --inserts
-\! pg_dump -U acme -d attack_c60 -t shop.orders --inserts --enable-row-security
-\! pg_dump -U acme -d attack_c60 -t 'tenant_globex_crm.*' --inserts --enable-row-security
+\! pg_dump -U acme -t shop.orders --inserts
+\! pg_dump -U acme -t shop.orders --inserts --enable-row-security
+\! pg_dump -U acme -t 'tenant_globex_crm.*' --inserts --enable-row-security
 
 --: C61 membership in another customer's role
---: report TI403 acme
+--: names TI403 acme
 --: as dba
 GRANT tenant_globex TO acme;
 --: as acme

@@ -215,23 +215,24 @@ UPDATE shop.orders SET tenant_id = 'globex', amount = -1 WHERE tenant_id = 'glob
 INSERT INTO shop.orders (tenant_id, note, amount) SELECT 'acme', max(note), -1 FROM shop.orders;
 
 --: D22 the planner's estimates: how many rows another customer has
---: known EXPLAIN shows estimates from statistics over all rows. PostgreSQL has no privilege for EXPLAIN.
+--: report TI701
 --: world DELETE FROM shop.events WHERE tenant_id = 'globex'; DELETE FROM shop.orders WHERE tenant_id = 'globex'; ANALYZE
 --: as acme
 EXPLAIN SELECT * FROM shop.orders;
 
 --: D23 the planner's estimates: whether a value is there
 -- A condition by a leakproof operator may use the statistics of rows that a policy hides.
---: known EXPLAIN shows estimates from statistics over all rows. PostgreSQL has no privilege for EXPLAIN.
+--: report TI701
 --: world UPDATE shop.orders SET customer = 'x' WHERE tenant_id = 'globex'; ANALYZE shop.orders
 --: as dba
 UPDATE shop.orders SET customer = 'Umbrella Corporation' WHERE tenant_id = 'globex';
+TRUNCATE referee.before;
 ANALYZE shop.orders;
 --: as acme
 EXPLAIN SELECT * FROM shop.orders WHERE customer = 'Umbrella Corporation';
 
 --: D24 EXPLAIN ANALYZE counts what a filter has removed
---: known EXPLAIN ANALYZE counts the rows that a policy hides. PostgreSQL has no privilege for EXPLAIN.
+--: report TI701
 --: world DELETE FROM shop.customers WHERE tenant_id = 'globex'
 --: as acme
 SET enable_indexscan = off;
@@ -239,7 +240,7 @@ SET enable_bitmapscan = off;
 EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT * FROM shop.customers;
 
 --: D25 a look-up's work: whether a number is taken
---: known A look-up that finds a hidden row has read it. EXPLAIN counts it and a clock measures it.
+--: report TI701
 --: world DELETE FROM shop.orders WHERE id = 14
 --: as dba
 INSERT INTO shop.orders (tenant_id, note) SELECT 'acme', 'acme-note' FROM generate_series(1, 5000);
@@ -250,19 +251,21 @@ SET enable_bitmapscan = off;
 EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT * FROM shop.orders WHERE id = 14;
 
 --: D26 sizes and counters of a shared table
---: known pg_relation_size(), pg_class and pg_stat_user_tables are everybody's, and count all customers' rows.
+--: report TI702
 --: world INSERT INTO shop.orders (tenant_id, note) SELECT 'globex', 'x' FROM generate_series(1, 1000); ANALYZE shop.orders
 --: as acme
-SELECT pg_relation_size('shop.orders'), (SELECT reltuples FROM pg_class WHERE oid = 'shop.orders'::regclass);
+SELECT pg_relation_size('shop.orders'), pg_total_relation_size('shop.orders');
+SELECT n_live_tup, n_tup_ins FROM pg_stat_user_tables WHERE relname = 'orders';
+SELECT pg_stat_get_live_tuples('shop.orders'::regclass);
 
 --: D27 the place of one's own new row
---: known A row's ctid and xmin tell how many rows others have written before.
+--: documented
 --: world INSERT INTO shop.orders (tenant_id, note) SELECT 'globex', 'x' FROM generate_series(1, 1000)
 --: as acme
 INSERT INTO shop.orders (id, tenant_id, note) VALUES (100000, 'acme', 'probe') RETURNING ctid;
 
 --: D28 the gaps of a sequence that all customers share
---: known A sequence is one for all rows of its table. Number rows by uuid, or by a sequence of each tenant.
+--: report TI503 orders_pkey
 --: world INSERT INTO shop.orders (tenant_id, note) VALUES ('globex', 'x')
 --: as acme
 INSERT INTO shop.orders (tenant_id, note) VALUES ('acme', 'probe') RETURNING id;
@@ -290,7 +293,6 @@ COMMIT;
 
 --: D31 currtid2() finds rows that policies hide
 -- It asks for the privilege to read the table and not for policies.
---: known PostgreSQL grants it to everybody. REVOKE EXECUTE ON FUNCTION pg_catalog.currtid2(text, tid) FROM PUBLIC;
 --: world UPDATE shop.orders SET amount = 0 WHERE note = 'GLOBEX-SECRET-1'
 --: as acme
 SELECT currtid2('shop.orders', ctid_of_another) FROM unnest(ARRAY['(0,1)', '(0,2)', '(0,3)', '(0,4)']::tid[]) ctid_of_another;
@@ -310,7 +312,7 @@ SELECT query FROM pg_stat_get_activity(NULL);
 SELECT 1;
 
 --: D34 the text of another customer's queries, when one service serves both
---: known pg_stat_activity shows a login its own sessions. Send values as parameters; give each tenant's own SQL a login of its own.
+--: report TI703 service
 --: as service
 BEGIN;
 SELECT tenancy.set_tenant('globex');
@@ -323,7 +325,7 @@ SELECT query FROM pg_stat_activity WHERE datname = current_database() AND pid <>
 COMMIT;
 
 --: D35 the names of the other customers, in the catalogues
---: known pg_namespace, pg_roles and pg_class are everybody's. Where names are secret, give tenants identifiers that say nothing.
+--: documented
 --: secret tenant_globex
 --: as acme
 SELECT nspname FROM pg_namespace;
@@ -331,7 +333,7 @@ SELECT rolname FROM pg_roles;
 SELECT oid::regclass FROM pg_class;
 
 --: D36 messages of NOTIFY
---: known Channels are everybody's in a database. Send identifiers through them, and read the row under the policy.
+--: documented
 --: as acme
 LISTEN changes;
 --: meanwhile globex
@@ -340,7 +342,7 @@ NOTIFY changes, 'GLOBEX-SECRET-changed';
 SELECT 1;
 
 --: D37 locks tell who works on what
---: known pg_locks is everybody's. It names tables and transactions, never rows' contents.
+--: report TI702
 --: secret tenant_globex_crm
 --: as globex
 BEGIN;
@@ -410,3 +412,35 @@ SELECT 'could lock ' || note FROM shop.orders WHERE id = 2 FOR UPDATE SKIP LOCKE
 UPDATE shop.orders SET note = 'HACKED' WHERE id = 2;
 --: again
 COMMIT;
+
+--: D45 how many rows a table has, in the catalogue that plans are made from
+--: documented
+--: world INSERT INTO shop.orders (tenant_id, note) SELECT 'globex', 'x' FROM generate_series(1, 1000); ANALYZE shop.orders
+--: as acme
+SELECT reltuples, relpages FROM pg_class WHERE oid = 'shop.orders'::regclass;
+
+--: D46 plans, statistics, statements and sessions, when the DBA has followed the report
+--: only ours
+--: world DELETE FROM shop.customers WHERE tenant_id = 'globex'; ANALYZE
+--: as dba
+SELECT remedy FROM tenancy.isolation_report() WHERE code IN ('TI701', 'TI702', 'TI703', 'TI704') \gexec
+--: as acme
+EXPLAIN SELECT * FROM shop.customers;
+EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT * FROM shop.customers;
+SET debug_print_plan = on;
+SET client_min_messages = log;
+SELECT count(*) FROM shop.customers;
+SET debug_print_plan = off;
+DO $$ DECLARE line text; BEGIN FOR line IN EXPLAIN SELECT * FROM shop.customers LOOP RAISE NOTICE '%', line; END LOOP; END $$;
+CREATE FUNCTION pg_temp.plan() RETURNS SETOF text LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY EXECUTE 'EXPLAIN SELECT * FROM shop.customers'; END $$;
+SELECT * FROM pg_temp.plan();
+SELECT pg_relation_size('shop.customers'), pg_stat_get_live_tuples('shop.customers'::regclass);
+SELECT n_live_tup FROM pg_stat_user_tables WHERE relname = 'customers';
+SELECT count(*) FROM pg_locks;
+--: as service
+SELECT tenancy.set_tenant('globex', false);
+SELECT count(*) FROM shop.orders WHERE note = 'GLOBEX-SECRET-literal';
+--: look
+SELECT note FROM shop.orders;
+--: meanwhile service
+SELECT query FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();

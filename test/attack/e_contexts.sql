@@ -283,20 +283,21 @@ SELECT note FROM shop.orders;
 --: E20 another database of the server, where the customer may do everything
 -- Roles and their bindings are the server's, rows are the database's.
 --: as dba
-CREATE DATABASE attack_e20_mine OWNER mallory;
+CREATE DATABASE of_mallory OWNER mallory;
 --: as mallory
-\c attack_e20_mine
+SELECT current_database() AS ours \gset
+\c of_mallory
 CREATE SCHEMA tenancy;
 CREATE TABLE tenancy.tenants (tenant_id text PRIMARY KEY, name text, database_config jsonb, created_at timestamptz, updated_at timestamptz, status text);
 INSERT INTO tenancy.tenants VALUES ('globex', 'x', '{}', now(), now(), 'active');
 SET app.current_tenant_id = 'globex';
 SELECT set_config('app.current_tenant_id', 'globex', false);
-ALTER DATABASE attack_e20_mine SET app.current_tenant_id = 'globex';
-ALTER ROLE mallory IN DATABASE attack_e20 SET app.current_tenant_id = 'globex';
-\c attack_e20
+ALTER DATABASE of_mallory SET app.current_tenant_id = 'globex';
+ALTER ROLE mallory IN DATABASE :"ours" SET app.current_tenant_id = 'globex';
+\c :"ours"
 SELECT note FROM shop.orders;
 --: as dba
-DROP DATABASE attack_e20_mine;
+DROP DATABASE of_mallory;
 
 --: E21 an extension that customers may install
 --: as mallory
@@ -344,13 +345,13 @@ COMMIT;
 SELECT note FROM tools.m;
 
 --: E25 a view of the customer's, read by the victim's session
+--: report TI215 tools.report
 --: as mallory
 CREATE TABLE tools.caught (note text);
 GRANT INSERT ON tools.caught TO PUBLIC;
 CREATE FUNCTION tools.catch(text) RETURNS text LANGUAGE sql SECURITY DEFINER AS $$ INSERT INTO tools.caught VALUES ($1) RETURNING note $$;
 CREATE VIEW tools.report AS SELECT count(tools.catch(note)) FROM shop.orders;
 GRANT SELECT ON tools.report TO PUBLIC;
---: known Whoever runs a customer's code gives it what he sees. Let no tenant make objects that another may use.
 --: meanwhile globex
 SELECT * FROM tools.report;
 --: again

@@ -239,7 +239,7 @@ SELECT note FROM tools.archive;
 --: F18 the system's script of a vendor changes another tenant's schema
 -- Whoever may register a version is trusted with every tenant's schema.
 --: only ours
---: known A script of a system runs as tenancy_owner, who owns every tenant's schema: only a superuser registers one.
+--: documented
 --: as dba
 SELECT tenancy.register_system('evil', 'Evil', 'evil', 'somebody');
 SELECT tenancy.register_version('evil', '1.0.0', $$
@@ -276,10 +276,10 @@ SELECT tenancy.register_version('evil', '1.0.0', $$ ALTER ROLE tenancy_owner BYP
 SELECT tenancy.register_version('evil', '1.0.1', $$ RESET ROLE; ALTER ROLE mallory SUPERUSER; $$);
 SELECT tenancy.register_version('evil', '1.0.2', $$ SET SESSION AUTHORIZATION dba; ALTER ROLE mallory SUPERUSER; $$);
 SELECT tenancy.register_version('evil', '1.0.3', $$ GRANT tenancy_service TO tenant_acme; $$);
-SELECT tenancy.register_version('evil', '1.0.4', $$ COMMIT; ALTER ROLE mallory SUPERUSER; $$);
 SELECT tenancy.register_version('evil', '1.0.5', $$ UPDATE tenancy.tenants SET role_name = 'dba'; $$);
 SELECT tenancy.register_version('evil', '1.0.6', $$ DO 'BEGIN PERFORM set_config(''role'', ''dba'', false); EXECUTE ''ALTER ROLE mallory SUPERUSER''; END'; $$);
 --: try dba
+SELECT tenancy.register_version('evil', '1.0.4', $$ COMMIT; ALTER ROLE mallory SUPERUSER; $$);
 SELECT tenancy.install_system('acme', 'evil', '1.0.0');
 SELECT tenancy.install_system('acme', 'evil', '1.0.1');
 SELECT tenancy.install_system('acme', 'evil', '1.0.2');

@@ -219,7 +219,6 @@ INSERT INTO shop.customers (tenant_id, email) VALUES ('acme', 'new@globex.exampl
 INSERT INTO shop.customers (tenant_id, email, note) VALUES ('globex', 'new@globex.example', 'new of globex');
 
 --: G27 LOCK TABLE keeps everybody out
---: known Who may write a table may lock it. Set lock_timeout for the service, and idle_in_transaction_session_timeout for customers.
 --: leak if EXISTS (SELECT FROM shop.orders WHERE id = 2 AND amount = 1)
 --: as acme
 BEGIN;
@@ -233,7 +232,7 @@ COMMIT;
 TRUNCATE referee.before;
 
 --: G28 an updatable view of the superuser's
---: report TI201 shop.all_orders
+--: names TI201 shop.all_orders
 --: as dba
 CREATE VIEW shop.all_orders AS SELECT * FROM shop.orders;
 GRANT ALL ON shop.all_orders TO PUBLIC;

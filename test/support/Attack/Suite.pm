@@ -2,10 +2,11 @@
 #
 #     my @attacks = Attack::Suite::load("$top/test/attack");
 #     my $suite   = Attack::Suite->new('ours');           # or recipe, or open: how the laboratory is protected
-#     my $end     = $suite->play($attacks[0]);            # { verdict => 'blocked', 'reported' or 'leaked', why => … }
+#     my $end     = $suite->play($attacks[0]);            # { verdict => 'blocked', 'reported', 'leaked' …, why => … }
+#     Attack::Suite::expected($attacks[0]);               # what the verdict is to be
 #
-# test/attack/README.md describes the files.  Each attack is played in a database of its own, a copy of the laboratory's;
-# what it does to roles, which all databases share, is put back afterwards.
+# test/attack/README.md describes the files.  Each attack is played in a copy of the laboratory's database that nobody has
+# written to; what it does to roles, which all databases share, is put back afterwards.
 package Attack::Suite;
 
 use strict;
@@ -89,9 +90,18 @@ sub _directive
 	}
 	elsif ($word eq 'world') { $attack->{world} = $rest; }
 	elsif ($word eq 'leak')  { $attack->{leak_if} = $rest =~ s/^if //r; }
-	elsif ($word =~ /^(?:only|needs|secret|report|known)$/) { $attack->{$word} = $rest; }
+	elsif ($word =~ /^(?:only|needs|secret|report|names|documented)$/) { $attack->{$word} = $rest // 1; }
 	else { croak "$where: unknown directive \"$word\""; }
 	return;
+}
+
+# How an attack on ours has to end: no better and no worse.
+sub expected
+{
+	my ($attack) = @_;
+	return 'leaked'   if $attack->{documented};
+	return 'reported' if $attack->{report};
+	return 'blocked';
 }
 
 # Does the attack have a meaning in this mode?
@@ -128,6 +138,7 @@ CONF
 	$self->_admin('postgres', {}, \'CREATE DATABASE laboratory');
 	$self->_admin('laboratory', {}, "$directory/lab/$mode.sql", "$directory/lab/world.sql");
 	$self->_admin('postgres', {}, \'CALL lab.remember()');
+	$self->{state_of_sequences} = $self->_state_of_sequences('laboratory');
 	return $self;
 }
 
@@ -170,7 +181,11 @@ sub play
 		return { verdict => 'broken', why => $other->{failed}, seen => $other } if defined $other->{failed};
 		$why = "tells two worlds apart: " . _difference($seen->{text}, $other->{text}) if $seen->{text} ne $other->{text};
 	}
-	return { verdict => 'blocked', why => _last_line($seen->{text}), seen => $seen } unless defined $why;
+	if (!defined $why)
+	{
+		return { verdict => 'blocked', why => _last_line($seen->{text}), seen => $seen } if !$attack->{names} || $seen->{finding};
+		return { verdict => 'nameless', why => "isolation_report() says nothing of $attack->{names}", seen => $seen };
+	}
 	return { verdict => 'reported', why => "$why; isolation_report: $seen->{finding}", seen => $seen } if $seen->{finding};
 	return { verdict => 'leaked', why => $why, seen => $seen };
 }
@@ -178,16 +193,40 @@ sub play
 sub _play_in
 {
 	my ($self, $attack, $other_world) = @_;
-	my $database = 'attack_' . lc $attack->{id} . ($other_world ? '_other' : '');
+	my $database = $self->_fresh_database;
+	my $seen     = $self->_play_steps($attack, $database, $other_world);
 
-	# A database's privileges are not copied.
-	$self->_admin('postgres', {}, \"CREATE DATABASE $database TEMPLATE laboratory", \"GRANT CREATE ON DATABASE $database TO mallory");
-	my $seen = $self->_play_steps($attack, $database, $other_world);
 	$seen->{damage} = $self->_admin($database, {}, \'SELECT * FROM referee.damage()');
 	$seen->{leak} = $self->_admin($database, {}, \"SELECT ($attack->{leak_if})::boolean") if $attack->{leak_if};
 	$seen->{finding} //= $self->_finding($attack, $database);
-	$self->_admin('postgres', {}, \"DROP DATABASE $database WITH (FORCE)", \'CALL lab.restore()');
 	return $seen;
+}
+
+# The database of the attack before, if nobody has written since it was made: no transaction of the server's has a number,
+# and no sequence went on without one.  A new copy otherwise; a database's privileges are not copied.
+sub _fresh_database
+{
+	my ($self) = @_;
+	my $old = $self->{database};
+
+	if (defined $old)
+	{
+		my $written = $self->_admin($old, {}, \'SELECT pg_snapshot_xmax(pg_current_snapshot())') ne $self->{next_transaction};
+		return $old unless $written || $self->_state_of_sequences($old) ne $self->{state_of_sequences};
+	}
+
+	my $new = $self->{database} = 'attack_' . ++$self->{played};
+	$self->_admin('postgres', {}, defined $old ? (\"DROP DATABASE $old WITH (FORCE)", \'CALL lab.restore()') : (),
+		\"CREATE DATABASE $new TEMPLATE laboratory", \"GRANT CREATE ON DATABASE $new TO mallory");
+	$self->{next_transaction} = $self->_admin('postgres', {}, \'SELECT pg_snapshot_xmax(pg_current_snapshot())');
+	return $new;
+}
+
+sub _state_of_sequences
+{
+	my ($self, $database) = @_;
+	return $self->_admin($database, {},
+		\"SELECT schemaname, sequencename, last_value FROM pg_sequences WHERE schemaname <> 'tenancy' ORDER BY 1, 2");
 }
 
 # Sessions come one after the other, each a psql of its own: one that is refused keeps no other from trying.
@@ -222,7 +261,7 @@ sub _session
 	my ($self, $attack, $database, $session, $seen) = @_;
 	my $opening = $session->[0];
 	my ($out, $err) = ('', '');
-	local %ENV = (%ENV, $self->_environment, PGOPTIONS => $opening->{options} // '');
+	local %ENV = (%ENV, $self->_environment, PGDATABASE => $database, PGOPTIONS => $opening->{options} // '');
 
 	my $script = "\\set ON_ERROR_STOP 0\n\\set mongo '$self->{mongo}'\n\\pset pager off\n";
 	for my $i (0 .. $#$session)
@@ -286,8 +325,9 @@ sub _leak
 sub _finding
 {
 	my ($self, $attack, $database) = @_;
-	return if $self->{mode} ne 'ours' || !$attack->{report};
-	my ($code, $object) = split / /, $attack->{report}, 2;
+	my $names = $attack->{report} // $attack->{names};
+	return if $self->{mode} ne 'ours' || !$names;
+	my ($code, $object) = split / /, $names, 2;
 	my $condition = "code = '$code'" . (defined $object ? " AND object LIKE '\%$object\%'" : '');
 	return _first_line($self->_admin($database, {},
 		\"SELECT code || ' ' || object FROM tenancy.isolation_report() WHERE $condition LIMIT 1"));
