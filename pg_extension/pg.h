@@ -217,14 +217,29 @@ tenancy_object_ownercheck(Oid classid, Oid objectid, Oid role)
 	pg_foreign_server_aclcheck(server, role, mode)
 #endif
 
-/* The executor's state outside a query: 16 added permissions to the range table, and arguments to the rest. */
+/*
+ * The executor's state outside a query: 16 moved what a range table may read and write into a list of its own, without which
+ * not even a violated constraint can be reported; 18 wants to know what was pruned.
+ */
+static inline void
+tenancy_init_range_table(EState *estate, List *range_table)
+{
+#if PG_VERSION_NUM >= 160000
+	List *permissions = NIL;
+	ListCell *cell;
+
+	foreach (cell, range_table)
+		addRTEPermissionInfo(&permissions, lfirst_node(RangeTblEntry, cell));
 #if PG_VERSION_NUM >= 180000
-#define tenancy_init_range_table(estate, list) ExecInitRangeTable(estate, list, NIL, nullptr)
-#elif PG_VERSION_NUM >= 160000
-#define tenancy_init_range_table(estate, list) ExecInitRangeTable(estate, list, NIL)
+	ExecInitRangeTable(estate, range_table, permissions,
+					   bms_add_range(nullptr, 1, list_length(range_table)));
 #else
-#define tenancy_init_range_table(estate, list) ExecInitRangeTable(estate, list)
+	ExecInitRangeTable(estate, range_table, permissions);
 #endif
+#else
+	ExecInitRangeTable(estate, range_table);
+#endif
+}
 #if PG_VERSION_NUM >= 160000
 #define tenancy_init_epq(epq, estate) EvalPlanQualInit(epq, estate, nullptr, NIL, -1, NIL)
 #define tenancy_insert_index_tuples(relation, slot, estate)                                        \

@@ -298,7 +298,7 @@ scan_comparison(const char **text)
 	return "";
 }
 
-static void pg_attribute_noreturn()
+[[noreturn]] static void
 malformed_range(const char *range)
 {
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),

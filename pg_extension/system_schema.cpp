@@ -68,7 +68,7 @@ grant(const char *privileges, const char *kind, const char *names, const TenantS
 		elog(ERROR, "could not grant: %s", SPI_result_code_string(result));
 }
 
-static void pg_attribute_noreturn()
+[[noreturn]] static void
 refuse_relation(Oid relation)
 {
 	ereport(ERROR,

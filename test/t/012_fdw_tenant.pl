@@ -86,7 +86,8 @@ my $before = commands('tasks');
 cmp_ok($before, '>', 10, 'the commands of scans are counted');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM tasks'), '0', 'without a tenant there are no rows, for a superuser either');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM tasks', extra_params => [ '-U', 'service' ]), '0', 'nor for a service');
-is($node->safe_psql('postgres', 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT id FROM tasks'), 'Foreign Scan on tasks (actual rows=0 loops=1)', 'nor under EXPLAIN ANALYZE');
+like($node->safe_psql('postgres', 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT id FROM tasks'),
+	qr/^Foreign Scan on tasks \(actual rows=0(\.00)? loops=1\)$/m, 'nor under EXPLAIN ANALYZE');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM missing'), '0', 'nor of a collection that is not there');
 is(commands('tasks'), $before, 'and no command is sent');
 

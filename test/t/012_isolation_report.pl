@@ -45,7 +45,7 @@ $node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "''");
 $node->start;
 is($node->safe_psql('postgres', 'SELECT code, severity, object FROM tenancy.isolation_report()'), 'TI601|error|server', 'a library that comes too late is the only finding');
 isnt((ci())[0], 0, 'and a failure');
-$node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "'pg_prewarm, tenancy'");
+$node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "'plpgsql, tenancy'");
 $node->restart;
 is((ci())[0], 0, 'the remedy mends it');
 $node->stop;
