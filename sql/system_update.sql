@@ -45,7 +45,7 @@ SELECT tenancy.update_system('upd-1', 'shop', '1.1.0');
 SELECT * FROM tenant_upd_1_shop.sold;
 -- what is new is protected and granted, what was there has kept both
 SELECT relname, relkind, relrowsecurity AS rls, relforcerowsecurity AS forced, (SELECT count(*) FROM pg_policy WHERE polrelid = c.oid) AS policies,
-       relacl FROM pg_class c WHERE relnamespace = 'tenant_upd_1_shop'::regnamespace AND relkind IN ('r', 'v', 'S') ORDER BY 1;
+       replace(relacl::text, 'arwdDxtm', 'arwdDxt') AS relacl FROM pg_class c WHERE relnamespace = 'tenant_upd_1_shop'::regnamespace AND relkind IN ('r', 'v', 'S') ORDER BY 1;
 SELECT version, status FROM tenancy.installed_systems WHERE tenant_id = 'upd-1';
 SELECT tenancy.update_system('upd-1', 'shop');
 SELECT direction, version_from, version_to, migration_id, schema_name, executed_by = session_user AS us, duration > '0' AS lasted, sqlstate
