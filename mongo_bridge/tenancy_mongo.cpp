@@ -38,6 +38,7 @@ _PG_init(void)
 							   &bridge::credentials_file, "tenancy_mongo.conf", PGC_SIGHUP,
 							   GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
 	bridge::mirror_init();
+	bridge::modify_init();
 	MarkGUCPrefixReserved("tenancy_mongo");
 }
 }

@@ -11,6 +11,9 @@ namespace bridge
 
 extern char *credentials_file;
 
+/* fdw/modify.cpp: what is written before a statement's triggers fire. */
+void modify_init();
+
 /* bgworker/supervisor.cpp: the mirror's settings. */
 void mirror_init();
 

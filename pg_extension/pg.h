@@ -77,6 +77,7 @@ extern "C"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
+#include "optimizer/appendinfo.h"
 #include "optimizer/clauses.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
@@ -98,6 +99,7 @@ extern "C"
 #include "postmaster/interrupt.h"
 #include "replication/origin.h"
 #include "rewrite/rewriteHandler.h"
+#include "storage/buffile.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -282,6 +284,24 @@ tenancy_init_range_table(EState *estate, List *range_table)
 #else
 #define tenancy_scan_user(plan, rte)                                                               \
 	(OidIsValid((rte)->checkAsUser) ? (rte)->checkAsUser : GetUserId())
+#endif
+
+/* As whom a foreign table is written; a partition that a row was routed to has no range table entry
+ * of its own. */
+#if PG_VERSION_NUM >= 160000
+#define tenancy_modify_user(relinfo, estate) ExecGetResultRelCheckAsUser(relinfo, estate)
+#else
+static inline Oid
+tenancy_modify_user(ResultRelInfo *relinfo, EState *estate)
+{
+	ResultRelInfo *named =
+		relinfo->ri_RangeTableIndex == 0 ? relinfo->ri_RootResultRelInfo : relinfo;
+	Oid user = named != nullptr && named->ri_RangeTableIndex > 0
+				   ? exec_rt_fetch(named->ri_RangeTableIndex, estate)->checkAsUser
+				   : InvalidOid;
+
+	return OidIsValid(user) ? user : GetUserId();
+}
 #endif
 
 /* Which relations a foreign scan without a scanrelid stands for. */

@@ -187,10 +187,18 @@ SELECT * FROM tasks;
 ALTER FOREIGN TABLE docs OPTIONS (ADD pushdown 'false', ADD batch_size '100');
 EXPLAIN (VERBOSE, COSTS OFF) SELECT i4 FROM docs WHERE i4 = 3 LIMIT 5;
 
--- what a foreign table of MongoDB is not for
-INSERT INTO docs (_id) VALUES ('x');
-UPDATE docs SET i4 = 1;
-DELETE FROM docs;
+-- writes: what they read, and which command follows
+EXPLAIN (VERBOSE, COSTS OFF) INSERT INTO tasks VALUES ('x');
+EXPLAIN (VERBOSE, COSTS OFF) UPDATE tasks SET status = 'open' WHERE task_id = 'x';
+EXPLAIN (VERBOSE, COSTS OFF) DELETE FROM tasks WHERE status = 'done' RETURNING task_id;
+UPDATE tasks SET status = 'open' WHERE ctid = '(0,1)';
+INSERT INTO tasks VALUES ('x');
+ALTER FOREIGN TABLE tasks OPTIONS (ADD updatable 'false');
+INSERT INTO tasks VALUES ('x');
+SELECT is_insertable_into FROM information_schema.tables WHERE (table_schema, table_name) = ('public', 'tasks');
+TRUNCATE tasks;
+
+-- not yet
 ANALYZE docs;
 
 \c :start_database :start_user

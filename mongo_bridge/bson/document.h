@@ -29,6 +29,15 @@ public:
 		bson_steal(&bson_, &other.bson_);
 		bson_init(&other.bson_);
 	}
+	Document &
+	operator=(Document &&other) noexcept
+	{
+		bson_destroy(&bson_);
+		bson_init(&bson_);
+		bson_steal(&bson_, &other.bson_);
+		bson_init(&other.bson_);
+		return *this;
+	}
 	Document(const Document &) = delete;
 	Document &operator=(const Document &) = delete;
 

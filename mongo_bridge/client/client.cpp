@@ -50,6 +50,15 @@ Client::command(const char *database, const bson_t *command, bool read)
 	return reply;
 }
 
+Document
+Client::write(const char *database, const bson_t *command, const std::string &what)
+{
+	Document reply;
+
+	link_->run_write(database, command, reply.get(), what);
+	return reply;
+}
+
 std::string
 Client::deployment_id()
 {

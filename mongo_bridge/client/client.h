@@ -59,6 +59,10 @@ public:
 	 */
 	Document command(const char *database, const bson_t *command, bool read = false);
 
+	/* A command that writes, on the primary and outside of transactions; "what" is the message of
+	 * an error. */
+	Document write(const char *database, const bson_t *command, const std::string &what);
+
 	/* The deployment's identity: the replica set's id (hex), or its name, or "" for a standalone server. */
 	std::string deployment_id();
 

@@ -12,6 +12,14 @@ Cursor::Cursor(Client &client, const char *database, const bson_t *command, cons
 	cursor_.open(command, what_);
 }
 
+Cursor::Cursor(const Transaction &transaction, const char *database, const bson_t *command,
+			   const char *what)
+	: what_(std::string("could not read ") + what), cursor_(transaction.link(), database)
+{
+	cursor_.join(transaction);
+	cursor_.open(command, what_);
+}
+
 const bson_t *
 Cursor::next()
 {

@@ -24,6 +24,10 @@ public:
 	/* "what" names the thing read in error messages: 'collection "tasks"'. */
 	Cursor(Client &client, const char *database, const bson_t *command, const char *what);
 
+	/* The same in a transaction, which sees what it has written itself. */
+	Cursor(const Transaction &transaction, const char *database, const bson_t *command,
+		   const char *what);
+
 	/* The next document, or null at the end.  Asks the server for a batch when the present one is used up. */
 	const bson_t *next();
 

@@ -34,6 +34,7 @@ enum : int
 	interrupted_at_shutdown = 11600,
 	interrupted = 11601,
 	interrupted_due_to_repl_state_change = 11602,
+	transaction_too_large_for_cache = 388,
 	not_primary_no_secondary_ok = 13435,
 	not_primary_or_secondary = 13436,
 	update_result_too_large = 17419,
@@ -81,6 +82,10 @@ meaning_of_server_code(int code)
 			return {sqlstate::unique_violation, ""};
 		case server_code::write_conflict:
 			return {"40001", "Run the statement again."};
+		case server_code::transaction_too_large_for_cache:
+			return {sqlstate::program_limit_exceeded,
+					"Write fewer rows in one transaction, or let writes take effect at once: ALTER "
+					"SERVER ... OPTIONS (ADD transactions 'false');"};
 		case server_code::bson_object_too_large:
 		case server_code::update_result_too_large:
 		case server_code::upsert_result_too_large:

@@ -341,7 +341,8 @@ Link::start_session(const std::string &what)
 		mongoc_session_opts_new(), mongoc_session_opts_destroy);
 
 	mongoc_session_opts_set_causal_consistency(options.get(), false);
-	Session session(mongoc_client_start_session(client_, options.get(), &error));
+	Session session(mongoc_client_start_session(client_, options.get(), &error),
+					mongoc_client_session_destroy);
 	if (!session)
 		fail(error, nullptr, what);
 	return session;
@@ -392,10 +393,40 @@ Link::run_on(uint32_t server, mongoc_client_session_t *session, const char *data
 	if (!build_options(&options, server, session, &error))
 		fail(error, nullptr, what);
 	bson_destroy(reply);
-	if (!mongoc_client_command_with_opts(client_, database, command,
-										 mongoc_client_get_read_prefs(client_), options.get(),
+	/* A transaction reads from the primary. */
+	const mongoc_read_prefs_t *preference = mongoc_client_session_in_transaction(session)
+												? nullptr
+												: mongoc_client_get_read_prefs(client_);
+	if (!mongoc_client_command_with_opts(client_, database, command, preference, options.get(),
 										 reply, &error))
 		fail(error, reply, what);
+}
+
+bool
+Link::has_transactions(uint32_t server) const noexcept
+{
+	mongoc_server_description_t *description =
+		mongoc_client_get_server_description(client_, server);
+	bool alone = description != nullptr &&
+				 strcmp(mongoc_server_description_type(description), "Standalone") == 0;
+
+	mongoc_server_description_destroy(description);
+	return !alone;
+}
+
+void
+Link::abort_last(mongoc_client_session_t *session) noexcept
+{
+	bson_error_t error = {};
+
+	settle();
+	if (broken_ || wait_.interrupted())
+		return;
+	wait_.limit(farewell_ms);
+	if (!mongoc_client_session_abort_transaction(session, &error) || wait_.interrupted() ||
+		wait_.out_of_time())
+		mark_broken();
+	wait_.limit(0);
 }
 
 void

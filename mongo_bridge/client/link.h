@@ -12,15 +12,8 @@
 namespace bridge
 {
 
-struct SessionDeleter
-{
-	void
-	operator()(mongoc_client_session_t *session) const noexcept
-	{
-		mongoc_client_session_destroy(session);
-	}
-};
-using Session = std::unique_ptr<mongoc_client_session_t, SessionDeleter>;
+/* Shared, because the cursors of a transaction read in its session. */
+using Session = std::shared_ptr<mongoc_client_session_t>;
 
 /* Somebody who has sent a request past the driver and has not yet received the reply. */
 class Requester
@@ -63,6 +56,12 @@ public:
 	/* The same for destructors: bounded in time, never throws, and the reply is not looked at. */
 	void run_last(uint32_t server, mongoc_client_session_t *session, const char *database,
 				  const bson_t *command) noexcept;
+
+	/* Ends the session's transaction, as a destructor does. */
+	void abort_last(mongoc_client_session_t *session) noexcept;
+
+	/* Whether a server can have transactions: alone it cannot. */
+	bool has_transactions(uint32_t server) const noexcept;
 
 	/* Throws if nothing may be sent: the link is broken, or the interrupt has come, which by itself breaks nothing. */
 	void check(const std::string &what);

@@ -90,10 +90,21 @@ ServerCursor::abandon_request() noexcept
 }
 
 void
+ServerCursor::join(const Transaction &transaction)
+{
+	session_ = transaction.session();
+	server_ = transaction.server();
+	in_transaction_ = true;
+}
+
+void
 ServerCursor::open(const bson_t *command, const std::string &what)
 {
-	server_ = link_->select_server(false, what);
-	session_ = link_->start_session(what);
+	if (!in_transaction_)
+	{
+		server_ = link_->select_server(false, what);
+		session_ = link_->start_session(what);
+	}
 	link_->run_on(server_, session_.get(), database_.c_str(), command, reply_.get(), what);
 	read_reply(reply_.get(), what);
 	if (id_ != 0)
@@ -123,7 +134,8 @@ ServerCursor::request(const GetMore &more, const std::string &what)
 	bson_error_t error = {};
 	Document command;
 
-	if (ahead_ != Ahead::nothing || id_ == 0)
+	/* A transaction's commands are numbered by the driver. */
+	if (ahead_ != Ahead::nothing || id_ == 0 || in_transaction_)
 		return;
 	link_->make_free(what);
 

@@ -11,7 +11,7 @@
 #ifndef PG_TENANCY_CLIENT_SERVER_CURSOR_H
 #define PG_TENANCY_CLIENT_SERVER_CURSOR_H
 
-#include "link.h"
+#include "transaction.h"
 #include "wire.h"
 
 namespace bridge
@@ -59,6 +59,9 @@ public:
 	ServerCursor(const ServerCursor &) = delete;
 	ServerCursor &operator=(const ServerCursor &) = delete;
 
+	/* What follows is read in a transaction, on its server. */
+	void join(const Transaction &transaction);
+
 	/* Both leave the reply's batch in batch().  "what" is the message of an error. */
 	void open(const bson_t *command, const std::string &what);
 	void get_more(const GetMore &more, const std::string &what);
@@ -98,6 +101,7 @@ private:
 	std::string database_;
 	std::string collection_;
 	Session session_; /* ends before the link does */
+	bool in_transaction_ = false;
 
 	/* The connection that the cursor was opened on: only over this one are requests made past the driver. */
 	std::string host_;

@@ -179,7 +179,7 @@ put_limit(bson_t *out, const char *key, const FindCommand *find)
 	return false;
 }
 
-static void
+void
 put_simple_collation(bson_t *command)
 {
 	bson_t collation;

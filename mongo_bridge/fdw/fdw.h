@@ -1,5 +1,5 @@
 /*
- * fdw.h — what the files of the foreign data wrapper's scan share.
+ * fdw.h — what the files of the foreign data wrapper share.
  *
  *   shippable.cpp   which conditions MongoDB may evaluate
  *   plan.cpp        paths and plans
@@ -7,6 +7,7 @@
  *   condition.cpp   a plan's condition, with the value of its operand, to a filter
  *   deparse.cpp     … and all of them to a find command, or to an aggregation pipeline
  *   scan.cpp        running it, and EXPLAIN
+ *   modify.cpp      writing
  *   handler.cpp     the table of contents
  *
  * Everything here is red.
@@ -194,6 +195,10 @@ bool deparse_scan(const FindCommand *find, bson_t *command);
 /* The filter alone, for a second look at the same documents. */
 bool deparse_filter(const FindCommand *find, bson_t *filter);
 
+/* What every filter says beside: a collection may have a collation of its own, under which "a"
+ * equals "A". */
+void put_simple_collation(bson_t *out);
+
 /* plan.cpp: what a plan carries in fdw_private. */
 enum class PlanItem
 {
@@ -219,6 +224,27 @@ TupleTableSlot *iterate_foreign_scan(ForeignScanState *node);
 void rescan_foreign_scan(ForeignScanState *node);
 void end_foreign_scan(ForeignScanState *node);
 void explain_foreign_scan(ForeignScanState *node, ExplainState *explain);
+
+/* modify.cpp */
+inline constexpr char row_id_name[] = "tenancy_mongo_id";
+
+void add_foreign_update_targets(PlannerInfo *root, Index index, RangeTblEntry *entry,
+								Relation table);
+List *plan_foreign_modify(PlannerInfo *root, ModifyTable *plan, Index relation, int subplan);
+int is_foreign_rel_updatable(Relation table);
+void begin_foreign_modify(ModifyTableState *state, ResultRelInfo *relation, List *items,
+						  int subplan, int flags);
+TupleTableSlot *exec_foreign_insert(EState *estate, ResultRelInfo *relation, TupleTableSlot *slot,
+									TupleTableSlot *row);
+TupleTableSlot *exec_foreign_update(EState *estate, ResultRelInfo *relation, TupleTableSlot *slot,
+									TupleTableSlot *row);
+TupleTableSlot *exec_foreign_delete(EState *estate, ResultRelInfo *relation, TupleTableSlot *slot,
+									TupleTableSlot *row);
+void end_foreign_modify(EState *estate, ResultRelInfo *relation);
+void begin_foreign_insert(ModifyTableState *state, ResultRelInfo *relation);
+void exec_foreign_truncate(List *tables, DropBehavior behavior, bool restart_sequences);
+void explain_foreign_modify(ModifyTableState *state, ResultRelInfo *relation, List *items,
+							int subplan, ExplainState *explain);
 
 } // namespace bridge
 

@@ -1,7 +1,7 @@
 /*
  * handler.cpp — the table of contents of the foreign data wrapper.
  *
- * Writing, importing schemas and pushing joins, sorts and aggregates have no entry: the server answers for them.
+ * Importing schemas and pushing joins and aggregates have no entry: the server answers for them.
  */
 #include "fdw.h"
 
@@ -26,8 +26,22 @@ tenancy_mongo_handler(PG_FUNCTION_ARGS)
 	routine->ReScanForeignScan = bridge::rescan_foreign_scan;
 	routine->EndForeignScan = bridge::end_foreign_scan;
 
+	/* Writing */
+	routine->AddForeignUpdateTargets = bridge::add_foreign_update_targets;
+	routine->PlanForeignModify = bridge::plan_foreign_modify;
+	routine->IsForeignRelUpdatable = bridge::is_foreign_rel_updatable;
+	routine->BeginForeignModify = bridge::begin_foreign_modify;
+	routine->ExecForeignInsert = bridge::exec_foreign_insert;
+	routine->ExecForeignUpdate = bridge::exec_foreign_update;
+	routine->ExecForeignDelete = bridge::exec_foreign_delete;
+	routine->EndForeignModify = bridge::end_foreign_modify;
+	routine->BeginForeignInsert = bridge::begin_foreign_insert;
+	routine->EndForeignInsert = bridge::end_foreign_modify;
+	routine->ExecForeignTruncate = bridge::exec_foreign_truncate;
+
 	/* EXPLAIN */
 	routine->ExplainForeignScan = bridge::explain_foreign_scan;
+	routine->ExplainForeignModify = bridge::explain_foreign_modify;
 
 	PG_RETURN_POINTER(routine);
 }

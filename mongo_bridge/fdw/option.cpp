@@ -45,14 +45,19 @@ static constexpr OptionRule rules[] = {
 	{"server_selection_timeout", ForeignServerRelationId, OptionKind::milliseconds, false, false},
 	{"socket_timeout", ForeignServerRelationId, OptionKind::milliseconds_or_never, false, false},
 	{"application_name", ForeignServerRelationId, OptionKind::text, false, false},
+	{"transactions", ForeignServerRelationId, OptionKind::boolean, false, false},
+	{"updatable", ForeignServerRelationId, OptionKind::boolean, false, false},
 	{"credentials", UserMappingRelationId, OptionKind::text, false, true},
 	{"database", ForeignTableRelationId, OptionKind::text, true, false},
 	{"collection", ForeignTableRelationId, OptionKind::text, true, false},
 	{"tenant_field", ForeignTableRelationId, OptionKind::path, false, false},
 	{"batch_size", ForeignTableRelationId, OptionKind::batch_size, false, false},
 	{"pushdown", ForeignTableRelationId, OptionKind::boolean, false, false},
+	{"updatable", ForeignTableRelationId, OptionKind::boolean, false, false},
+	{"truncatable", ForeignTableRelationId, OptionKind::boolean, false, false},
 	{"path", AttributeRelationId, OptionKind::path, false, false},
 	{"document", AttributeRelationId, OptionKind::boolean, false, false},
+	{"object_id", AttributeRelationId, OptionKind::boolean, false, false},
 };
 
 static constexpr int default_connect_timeout_ms = 5000;
@@ -338,10 +343,17 @@ boolean_option(List *options, const char *name, bool otherwise)
 	return value != nullptr ? check_boolean(name, value) : otherwise;
 }
 
+bool
+server_has_transactions(Oid server)
+{
+	return boolean_option(GetForeignServer(server)->options, "transactions", true);
+}
+
 TableOptions
 table_options(Oid foreign_table)
 {
-	List *options = GetForeignTable(foreign_table)->options;
+	ForeignTable *table = GetForeignTable(foreign_table);
+	List *options = table->options;
 	TableOptions result;
 
 	/* The validator has seen to them, unless the table was made before there was one. */
@@ -351,6 +363,10 @@ table_options(Oid foreign_table)
 	result.tenant_field = text_option(options, "tenant_field");
 	result.batch_size = number_option(options, "batch_size", 0);
 	result.pushdown = boolean_option(options, "pushdown", true);
+	result.updatable = boolean_option(
+		options, "updatable",
+		boolean_option(GetForeignServer(table->serverid)->options, "updatable", true));
+	result.truncatable = boolean_option(options, "truncatable", false);
 	return result;
 }
 
@@ -364,6 +380,7 @@ column_options(Oid foreign_table, AttrNumber attribute)
 	if (result.path == nullptr)
 		result.path = get_attname(foreign_table, attribute, false);
 	result.document = boolean_option(options, "document", false);
+	result.object_id = boolean_option(options, "object_id", false);
 	return result;
 }
 
@@ -461,11 +478,11 @@ tenancy_mongo_validator(PG_FUNCTION_ARGS)
 		bridge::check_value(rule, defGetString(option));
 	}
 	bridge::check_required(options, catalog);
-	if (catalog == AttributeRelationId && list_length(options) == 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-				 errmsg("options \"path\" and \"document\" of a column exclude each other"),
-				 errdetail("A column is read from one field or holds the whole document.")));
+	if (catalog == AttributeRelationId && bridge::find_option(options, "document") != nullptr &&
+		list_length(options) > 1)
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+						errmsg("option \"document\" of a column excludes its other options"),
+						errdetail("A column is read from one field or holds the whole document.")));
 	PG_RETURN_VOID();
 }
 }

@@ -1,11 +1,12 @@
 /*
- * option.h — the options of servers, user mappings, foreign tables and their columns: the one place that knows them.
+ * option.h — the options of servers, user mappings, foreign tables and their columns: the one place
+ * that knows them.
  *
- *   server         hosts, replica_set, credentials, tls, read_preference, connect_timeout, server_selection_timeout,
- *                  socket_timeout (milliseconds), application_name
- *   user mapping   credentials
- *   foreign table  database, collection, tenant_field, batch_size, pushdown
- *   column         path, document ('true': the whole document)
+ *   server         hosts, replica_set, credentials, tls, read_preference, connect_timeout,
+ * server_selection_timeout, socket_timeout (milliseconds), application_name, transactions,
+ * updatable user mapping   credentials foreign table  database, collection, tenant_field,
+ * batch_size, pushdown, updatable, truncatable column         path, document ('true': the whole
+ * document), object_id ('true': written as an ObjectId)
  *
  * Everything here is red.
  */
@@ -28,6 +29,8 @@ struct TableOptions
 	const char *tenant_field; /* null: the table is not bound to a tenant */
 	int batch_size;			  /* documents of a batch; 0: not given */
 	bool pushdown;			  /* false: every condition is evaluated here */
+	bool updatable;			  /* may be written, by its own option or else the server's */
+	bool truncatable;		  /* TRUNCATE may delete all documents */
 };
 
 /* A column's options. */
@@ -35,6 +38,7 @@ struct ColumnOptions
 {
 	const char *path; /* the option, else the column's name */
 	bool document;	  /* the column holds the whole document */
+	bool object_id;	  /* its text is written as an ObjectId */
 };
 
 TableOptions table_options(Oid foreign_table);
@@ -45,6 +49,9 @@ ColumnOptions column_options(Oid foreign_table, AttrNumber attribute);
  * gets the server's own credentials.  Secrets are read from tenancy_mongo.credentials_file, never from the catalogue.
  */
 ConnectionOptions server_options(Oid server, Oid user);
+
+/* Whether writes belong to a transaction of MongoDB. */
+bool server_has_transactions(Oid server);
 
 /* The user's mapping for a server, else the one for PUBLIC, else InvalidOid. */
 Oid user_mapping_id(Oid server, Oid user);

@@ -422,6 +422,12 @@ divide_clauses(PlannerInfo *root, RelOptInfo *relation, List *clauses)
 	return parts;
 }
 
+static bool
+is_row_identity(const Var *column)
+{
+	return column->varattno == SelfItemPointerAttributeNumber && column->vartype == BYTEAOID;
+}
+
 /* The wanted attribute numbers, without those of system columns; a whole row is 0. */
 static List *
 attribute_list(Bitmapset *wanted)
@@ -471,6 +477,46 @@ plan_limit(PlannerInfo *root, ForeignPath *path, List *tlist)
 	return make_foreignscan(tlist, NIL, 0, parts.operands, items, slot, NIL, nullptr);
 }
 
+/*
+ * The columns of the slot of a scan that feeds an UPDATE or DELETE: all that is above it, the row's
+ * identity among them
+ * ("ctid", of type bytea), and all that its conditions need.  Another system column than tableoid
+ * there is none.
+ */
+static List *
+identity_slot(RelOptInfo *relation, const PlanParts *parts, List **slot_columns)
+{
+	int flags = PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS | PVC_RECURSE_PLACEHOLDERS;
+	List *columns = pull_var_clause(reinterpret_cast<Node *>(relation->reltarget->exprs), flags);
+	bool identity = false;
+	ListCell *cell;
+
+	*slot_columns = NIL;
+	columns = list_concat(columns, pull_var_clause(reinterpret_cast<Node *>(parts->local), flags));
+	columns = list_concat(columns, pull_var_clause(reinterpret_cast<Node *>(parts->exact), flags));
+	foreach (cell, columns)
+		identity = identity || is_row_identity(lfirst_node(Var, cell));
+	if (!identity)
+		return NIL;
+	foreach (cell, columns)
+	{
+		Var *column = lfirst_node(Var, cell);
+		if (column->varattno < 0 && column->varattno != TableOidAttributeNumber &&
+			!is_row_identity(column))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("foreign tables of MongoDB have no system columns but tableoid")));
+	}
+
+	List *slot = add_to_flat_tlist(NIL, columns);
+	foreach (cell, slot)
+	{
+		auto *column = reinterpret_cast<Var *>(lfirst_node(TargetEntry, cell)->expr);
+		*slot_columns = lappend_int(*slot_columns, column->varattno);
+	}
+	return slot;
+}
+
 ForeignScan *
 get_foreign_plan(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, ForeignPath *path,
 				 List *tlist, List *clauses, Plan *outer_plan)
@@ -479,10 +525,12 @@ get_foreign_plan(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, For
 		return plan_limit(root, path, tlist);
 
 	PlanParts parts = divide_clauses(root, relation, clauses);
+	List *slot_columns;
+	List *slot = identity_slot(relation, &parts, &slot_columns);
 	List *items = list_make5(parts.conditions, attribute_list(parts.wanted), makeInteger(-1),
-							 makeInteger(-1), NIL);
+							 makeInteger(-1), slot_columns);
 	items = lappend(items, path->fdw_private);
-	return make_foreignscan(tlist, parts.local, relation->relid, parts.operands, items, NIL,
+	return make_foreignscan(tlist, parts.local, relation->relid, parts.operands, items, slot,
 							parts.exact, outer_plan);
 }
 

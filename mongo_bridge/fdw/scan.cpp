@@ -11,10 +11,12 @@
 #include <optional>
 
 #include "../client/cursor.h"
+#include "../client/transaction.h"
 #include "bson_datum.h"
 #include "connection.h"
 #include "fdw.h"
-#include "tenancy_api.h"
+#include "tenant.h"
+#include "transaction.h"
 
 namespace bridge
 {
@@ -106,6 +108,8 @@ describe_find(ForeignScan *plan, const TableOptions *options, Oid foreign_table,
 		find.operands[i].type = exprType(static_cast<Node *>(list_nth(plan->fdw_exprs, i)));
 
 	bool whole_row = list_member_int(plan_item(plan, PlanItem::attributes), 0);
+	if (list_member_int(plan_item(plan, PlanItem::slot_columns), SelfItemPointerAttributeNumber))
+		find.paths = lappend(find.paths, makeString(pstrdup("_id")));
 	for (int i = 0; i < row->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(row, i);
@@ -157,7 +161,7 @@ begin_foreign_scan(ForeignScanState *node, int flags)
 	scan->columns = column_map_build(scan->table, wanted_columns(plan), estate->es_query_cxt);
 	scan->find = describe_find(plan, &scan->options, foreign_table, RelationGetDescr(scan->table));
 	scan->operand_states = ExecInitExprList(plan->fdw_exprs, &node->ss.ps);
-	if (plan->scan.scanrelid == 0)
+	if (plan_item(plan, PlanItem::slot_columns) != NIL || plan->scan.scanrelid == 0)
 		use_slot_columns(scan, plan_item(plan, PlanItem::slot_columns));
 	scan->context =
 		AllocSetContextCreate(estate->es_query_cxt, "tenancy_mongo scan", ALLOCSET_DEFAULT_SIZES);
@@ -167,23 +171,6 @@ begin_foreign_scan(ForeignScanState *node, int flags)
 /*
  * The tenant
  */
-
-static const char *
-current_tenant()
-{
-	static const TenancyApi *api = nullptr;
-
-	if (api == nullptr)
-		api = static_cast<TenancyApi *>(*find_rendezvous_variable(TENANCY_API_RENDEZVOUS));
-	if (api == nullptr || api->version != TENANCY_API_VERSION)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("foreign tables with option \"tenant_field\" need the tenant context"),
-				 errdetail("The library \"tenancy\" is not loaded, or is of another version."),
-				 errhint("Add this line to postgresql.conf and restart the server: "
-						 "shared_preload_libraries = 'tenancy'")));
-	return api->current_tenant();
-}
 
 /* The tenant of the scan that starts; false if there is none. */
 static bool
@@ -243,18 +230,29 @@ static constexpr int default_batch_size = 5000;
 /* How long a connection that died unnoticed may take to show it. */
 static constexpr int stale_connection_ms = 1000;
 
-/* A kept connection may have died since its last use: then there is a second try on a new one. */
+/*
+ * A kept connection may have died since its last use: then there is a second try on a new one. Once
+ * the local transaction has written it reads in MongoDB's transaction, of which there is but one.
+ */
 static void
 open_cursor(Scan *scan, const bson_t *command)
 {
 	TimestampTz started = GetCurrentTimestamp();
 	const char *what =
 		psprintf("collection \"%s.%s\"", scan->options.database, scan->options.collection);
-	bool kept;
-	Client *client = connection_get(scan->server, scan->user, &kept);
+	bool kept = false;
+	Transaction *transaction = transaction_current(scan->server, scan->user);
+	Client *client =
+		transaction == nullptr ? connection_get(scan->server, scan->user, &kept) : nullptr;
 	CursorHome *home = own<CursorHome>(scan->context);
 	Failure failure;
-	auto open = [&] { home->cursor.emplace(*client, scan->options.database, command, what); };
+	auto open = [&]
+	{
+		if (transaction != nullptr)
+			home->cursor.emplace(*transaction, scan->options.database, command, what);
+		else
+			home->cursor.emplace(*client, scan->options.database, command, what);
+	};
 
 	pgstat_report_wait_start(PG_WAIT_EXTENSION);
 	if (!attempt(&failure, open))
@@ -493,6 +491,53 @@ convert(Scan *scan, const bson_t *document, Datum *values, bool *nulls)
 	report_mismatch(&mismatch, scan->table);
 }
 
+/* {_id: …} as bytea: by this an UPDATE or DELETE finds the document again. */
+static Datum
+row_id(const Scan *scan, const bson_t *document)
+{
+	bson_t *id = new_document();
+	bson_iter_t field;
+
+	if (!bson_iter_init_find(&field, document, "_id"))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("a document of foreign table \"%s\" has no _id",
+							   RelationGetRelationName(scan->table)),
+						errdetail("Without it the document cannot be found again.")));
+	bson_append_iter(id, nullptr, 0, &field);
+
+	auto *bytes = static_cast<bytea *>(palloc(VARHDRSZ + id->len));
+	SET_VARSIZE(bytes, VARHDRSZ + id->len);
+	memcpy(VARDATA(bytes), bson_get_data(id), id->len);
+	return PointerGetDatum(bytes);
+}
+
+/* A column of a slot that is not the table's: an attribute, or what else a scan that feeds an
+ * UPDATE has to give. */
+static void
+fill_slot_column(Scan *scan, const bson_t *document, AttrNumber attribute, Datum *value,
+				 bool *isnull)
+{
+	*isnull = false;
+	switch (attribute)
+	{
+		case SelfItemPointerAttributeNumber:
+			*value = row_id(scan, document);
+			break;
+		case TableOidAttributeNumber:
+			*value = ObjectIdGetDatum(RelationGetRelid(scan->table));
+			break;
+		case InvalidAttrNumber:
+			*value = heap_copy_tuple_as_datum(
+				heap_form_tuple(RelationGetDescr(scan->table), scan->values, scan->nulls),
+				RelationGetDescr(scan->table));
+			break;
+		default:
+			*value = scan->values[attribute - 1];
+			*isnull = scan->nulls[attribute - 1];
+			break;
+	}
+}
+
 static void
 fill_slot(Scan *scan, const bson_t *document, TupleTableSlot *slot)
 {
@@ -502,10 +547,8 @@ fill_slot(Scan *scan, const bson_t *document, TupleTableSlot *slot)
 	{
 		convert(scan, document, scan->values, scan->nulls);
 		for (int i = 0; i < scan->slot_width; i++)
-		{
-			slot->tts_values[i] = scan->values[scan->slot_columns[i] - 1];
-			slot->tts_isnull[i] = scan->nulls[scan->slot_columns[i] - 1];
-		}
+			fill_slot_column(scan, document, scan->slot_columns[i], &slot->tts_values[i],
+							 &slot->tts_isnull[i]);
 	}
 	ExecStoreVirtualTuple(slot);
 }

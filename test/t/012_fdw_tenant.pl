@@ -131,6 +131,67 @@ like($err, qr/ERROR:  55000: no tenant is in force any more/, 'and an error afte
 is(as_tenant('tenant-002', 'SET LOCAL enable_material = off; SELECT count(*) FROM generate_series(1, 3) i, LATERAL (SELECT id FROM tasks WHERE id >= i - i OFFSET 0) t'), '3', 'rescans');
 
 #
+# Writes: a tenant's own documents and no others
+#
+
+$node->safe_psql('postgres', q(
+	CREATE FOREIGN TABLE written (id int OPTIONS (path '_id'), n int, tenant_id text) SERVER m OPTIONS (database 'test', collection 'written', tenant_field 'tenant_id', truncatable 'true');
+	CREATE FOREIGN TABLE hidden (id int OPTIONS (path '_id'), n int) SERVER m OPTIONS (database 'test', collection 'written', tenant_field 'tenant_id');
+	CREATE FOREIGN TABLE whole (d jsonb OPTIONS (document 'true')) SERVER m OPTIONS (database 'test', collection 'written', tenant_field 'tenant_id');
+	CREATE FOREIGN TABLE deep (id int OPTIONS (path '_id'), o jsonb, p jsonb) SERVER m OPTIONS (database 'test', collection 'deep', tenant_field 'o.t');
+	CREATE FOREIGN TABLE deep_column (id int OPTIONS (path '_id'), t text OPTIONS (path 'o.t'), x int OPTIONS (path 'o.x')) SERVER m OPTIONS (database 'test', collection 'deep', tenant_field 'o.t');
+	CREATE FOREIGN TABLE below (id int OPTIONS (path '_id'), x int OPTIONS (path 'tenant_id.x')) SERVER m OPTIONS (database 'test', collection 'written', tenant_field 'tenant_id');
+	CREATE FOREIGN TABLE twice (id int OPTIONS (path '_id'), d json OPTIONS (document 'true')) SERVER m OPTIONS (database 'test', collection 'written', tenant_field 'tenant_id');));
+sub refused
+{
+	my ($tenant, $query, $what, $wanted) = @_;
+	my ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nBEGIN; SET LOCAL app.current_tenant_id = '$tenant'; $query; COMMIT;");
+	like($err, $wanted // qr/42501: row of foreign table ".*" would not be the tenant's/, $what);
+}
+sub stored { return join ' ', map { "$_->{_id}:" . (ref $_->{tenant_id} ? 'not a string' : $_->{tenant_id} // 'none') } $mongo->find_all('test', 'written'); }
+
+is(as_tenant('tenant-001', "INSERT INTO written (id) VALUES (1) RETURNING tenant_id"), 'tenant-001', 'the tenant is filled in');
+as_tenant('tenant-001', "INSERT INTO written VALUES (2, 1, 'tenant-001'); INSERT INTO hidden VALUES (3, 1)");
+as_tenant('tenant-002', q(INSERT INTO hidden VALUES (4, 1); INSERT INTO whole VALUES ('{"_id": 5, "n": 1}'), ('{"_id": 6, "tenant_id": "tenant-002"}')));
+is(stored(), '1:tenant-001 2:tenant-001 3:tenant-001 4:tenant-002 5:tenant-002 6:tenant-002', 'also where no column shows it, and in whole documents');
+refused('tenant-001', "INSERT INTO written VALUES (9, 1, 'tenant-002')", 'a row of another tenant');
+refused('tenant-001', q(INSERT INTO whole VALUES ('{"_id": 9, "tenant_id": "tenant-002"}')), 'a document of another tenant');
+refused('tenant-001', qq(INSERT INTO whole VALUES ('{"_id": 9, "tenant_id": $_}')), "a document of tenant $_") for '["tenant-001"]', 'null', '{"$oid": "650000000000000000000001"}', '{"tenant_id": "tenant-001"}';
+refused('tenant-001', q(INSERT INTO twice (d) VALUES ('{"_id": 9, "tenant_id": "tenant-001", "tenant_id": "tenant-002"}')), 'a document that names two');
+refused('tenant-001', "UPDATE written SET tenant_id = 'tenant-002'", 'a row moved to another tenant');
+refused('tenant-001', 'UPDATE written SET tenant_id = NULL', 'or to nobody');
+refused('tenant-001', q(UPDATE whole SET d = '{"n": 1}'), 'a document that loses its tenant');
+refused('tenant-001', q(UPDATE whole SET d = '{"tenant_id": "tenant-002"}'), 'or gets another');
+refused('tenant-001', 'UPDATE below SET x = 1', 'a path below the tenant', qr/HV000:.*\n.*Cannot create field/);
+is(as_tenant('tenant-001', 'UPDATE written SET n = 7, tenant_id = tenant_id RETURNING id'), "1\n2\n3", 'an update meets the tenant\'s own');
+is(as_tenant('tenant-001', 'UPDATE written SET n = 8 WHERE id = 4 RETURNING id'), '', 'and not the other\'s by its key');
+is(as_tenant('tenant-001', 'DELETE FROM written WHERE id IN (3, 4) RETURNING id'), '3', 'nor does a deletion');
+is(as_tenant('tenant-002', 'WITH x AS (DELETE FROM hidden RETURNING *) SELECT count(*) FROM x'), '3', 'a deletion of all');
+is(stored(), '1:tenant-001 2:tenant-001', 'leaves the other\'s');
+as_tenant('tenant-002', 'INSERT INTO written VALUES (5, 1); TRUNCATE written');
+is(stored(), '1:tenant-001 2:tenant-001', 'so does TRUNCATE');
+refused('tenant-002', 'INSERT INTO written VALUES (1, 1)', 'another tenant\'s key is taken', qr/23505/);
+is(as_tenant('tenant-002', 'INSERT INTO written VALUES (1, 1) ON CONFLICT DO NOTHING RETURNING id'), '', 'also to ON CONFLICT');
+for my $query ('INSERT INTO written VALUES (9, 1)', 'UPDATE written SET n = 1', 'DELETE FROM written', 'TRUNCATE written')
+{
+	my ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$query");
+	like($err, qr/55000: no tenant is in force/, "without a tenant: $query");
+}
+is(stored(), '1:tenant-001 2:tenant-001', 'nothing has changed');
+
+as_tenant('tenant-001', q(INSERT INTO deep VALUES (1, '{"t": "tenant-001", "x": 1}'), (2, NULL); INSERT INTO deep_column (id, x) VALUES (3, 5)));
+is(as_tenant('tenant-001', 'SELECT id, t FROM deep_column ORDER BY id'), "1|tenant-001\n2|tenant-001\n3|tenant-001", 'a nested field is filled in');
+refused('tenant-001', qq(INSERT INTO deep VALUES (9, '$_')), "a nested field in $_") for '{"t": "tenant-002"}', '{"x": 1}', '5', '[{"t": "tenant-001"}]';
+refused('tenant-001', qq(UPDATE deep SET o = $_), "a nested field that becomes $_") for q('{"t": "tenant-002"}'), q('{}'), 'NULL', q('"x"');
+is(as_tenant('tenant-001', 'UPDATE deep SET p = \'1\' RETURNING id'), "1\n2\n3", 'beside it all goes');
+
+# The tenant that a transaction began with is the one that it commits as; a prepared statement follows.
+is($node->safe_psql('postgres', q(
+	PREPARE p(int) AS INSERT INTO hidden VALUES ($1, 0);
+	BEGIN; SET LOCAL app.current_tenant_id = 'tenant-001'; EXECUTE p(101); COMMIT;
+	BEGIN; SET LOCAL app.current_tenant_id = 'tenant-002'; EXECUTE p(102); COMMIT;)) . stored(), '1:tenant-001 2:tenant-001 101:tenant-001 102:tenant-002', 'a prepared INSERT follows the tenant');
+
+#
 # Privileges
 #
 
@@ -138,5 +199,7 @@ is($node->safe_psql('postgres', "BEGIN; DO \$\$ BEGIN PERFORM tenancy.set_tenant
 	"3\n3", 'a service under a tenant, by the table and by a view');
 ($status, $out, $err) = $node->psql('postgres', 'SELECT * FROM everything', extra_params => [ '-U', 'service' ]);
 like($err, qr/permission denied for foreign table everything/, 'and not where it has no privilege');
+($status, $out, $err) = $node->psql('postgres', "BEGIN; SELECT tenancy.set_tenant('tenant-001'); DELETE FROM tasks", extra_params => [ '-U', 'service' ]);
+like($err, qr/permission denied for foreign table tasks/, 'nor may it write where it may read');
 
 done_testing();
