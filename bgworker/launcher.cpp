@@ -419,16 +419,25 @@ worker_look_up(Oid server, TenancyWorkerKind kind, TimestampTz *level_at)
 }
 
 int
-count_service_workers(Oid database, TenancyWorkerKind kind)
+count_service_workers(TenancyWorkerKind kind, Oid server)
 {
 	int count = 0;
 
 	LWLockAcquire(shared->lock, LW_SHARED);
 	for (int i = 0; i < max_worker_processes; i++)
-		count += shared->workers[i].pid != 0 && shared->workers[i].database == database &&
-				 shared->workers[i].kind == kind;
+		count += shared->workers[i].pid != 0 && shared->workers[i].database == MyDatabaseId &&
+				 shared->workers[i].kind == kind && shared->workers[i].server == server;
 	LWLockRelease(shared->lock);
 	return count;
+}
+
+bool
+launcher_runs()
+{
+	LWLockAcquire(shared->lock, LW_SHARED);
+	bool runs = shared->launcher != nullptr;
+	LWLockRelease(shared->lock);
+	return runs;
 }
 
 void

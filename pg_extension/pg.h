@@ -318,6 +318,15 @@ tenancy_modify_user(ResultRelInfo *relinfo, EState *estate)
 #define tenancy_collation_is_c(collation) lc_collate_is_c(collation)
 #endif
 
+/* Runs a portal to its end, as a client's statement; 18 dropped a parameter. */
+#if PG_VERSION_NUM >= 180000
+#define tenancy_portal_run(portal, receiver, completion)                                           \
+	PortalRun(portal, FETCH_ALL, true, receiver, receiver, completion)
+#else
+#define tenancy_portal_run(portal, receiver, completion)                                           \
+	PortalRun(portal, FETCH_ALL, true, true, receiver, receiver, completion)
+#endif
+
 /* 17 moved the local transaction id. */
 #if PG_VERSION_NUM >= 170000
 #define tenancy_my_lxid() (MyProc->vxid.lxid)

@@ -17,15 +17,18 @@ REVOKE ALL ON tenancy.tenant_versions FROM PUBLIC;
 
 CREATE FUNCTION tenancy.unmet_dependencies(tenant_id text, version_id text, OUT system_id text, OUT range text, OUT present text)
     RETURNS SETOF record
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
-    SELECT d.key, d.value, h.version
+BEGIN
+    RETURN QUERY
+    SELECT d.key, d.value, h.version::text
       FROM tenancy.system_versions v
      CROSS JOIN jsonb_each_text(v.dependencies) d
       LEFT JOIN tenancy.tenant_versions h ON h.tenant_id = unmet_dependencies.tenant_id AND h.system_id = d.key
      WHERE v.version_id = unmet_dependencies.version_id
        AND (h.version IS NULL OR NOT tenancy.version_satisfies(h.version, d.value))
-     ORDER BY d.key
+     ORDER BY d.key;
+END
 $function$;
 COMMENT ON FUNCTION tenancy.unmet_dependencies(text, text) IS
     'what a version needs and a tenant does not have, or has in another version';
@@ -34,15 +37,18 @@ REVOKE ALL ON FUNCTION tenancy.unmet_dependencies(text, text) FROM PUBLIC;
 CREATE FUNCTION tenancy.broken_dependents(tenant_id text, system_id text, new_version text, OUT dependent text, OUT version text,
                                           OUT range text)
     RETURNS SETOF record
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
-    SELECT h.system_id, h.version, h.dependencies ->> broken_dependents.system_id
+BEGIN
+    RETURN QUERY
+    SELECT h.system_id::text, h.version::text, h.dependencies ->> broken_dependents.system_id
       FROM tenancy.tenant_versions h
      WHERE h.tenant_id = broken_dependents.tenant_id AND h.dependencies ? broken_dependents.system_id
        AND (broken_dependents.new_version IS NULL
             OR NOT tenancy.version_satisfies(broken_dependents.new_version,
                                              h.dependencies ->> broken_dependents.system_id))
-     ORDER BY h.system_id
+     ORDER BY h.system_id;
+END
 $function$;
 COMMENT ON FUNCTION tenancy.broken_dependents(text, text, text) IS
     'a tenant''s systems that need this one in another version than the new one; NULL is none at all';

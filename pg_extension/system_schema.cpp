@@ -90,6 +90,46 @@ check_schema_stands(const TenantSchema &schema)
 }
 
 /*
+ * Is a table protected as it was before this transaction?  To protect it anew would lock it, and a migration of one
+ * table must not lock the others of a tenant.
+ */
+static bool
+protection_stands(Oid table)
+{
+	HeapTuple row = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	bool stands = false;
+	int policies = 0;
+	ScanKeyData key;
+	HeapTuple policy;
+
+	if (HeapTupleIsValid(row))
+	{
+		auto *form = reinterpret_cast<Form_pg_class>(GETSTRUCT(row));
+		stands = form->relrowsecurity && form->relforcerowsecurity;
+		ReleaseSysCache(row);
+	}
+	if (!stands)
+		return false;
+
+	Relation catalog = table_open(PolicyRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_policy_polrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(table));
+	SysScanDesc scan =
+		systable_beginscan(catalog, PolicyPolrelidPolnameIndexId, true, nullptr, 1, &key);
+	while (HeapTupleIsValid(policy = systable_getnext(scan)))
+	{
+		const char *name = NameStr(reinterpret_cast<Form_pg_policy>(GETSTRUCT(policy))->polname);
+
+		stands &= !TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetRawXmin(policy->t_data));
+		policies += strcmp(name, "tenant_isolation_policy") == 0 ||
+					strcmp(name, "tenant_isolation_floor") == 0;
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return stands && policies == 2;
+}
+
+/*
  * Policies and grants for what a script made, by the role that owns it.  What was there before it, "known", keeps the
  * grants that it has; a policy that the script took away comes back.
  */
@@ -112,7 +152,8 @@ protect_and_grant(const TenantSchema &schema, List *known)
 		{
 			case RELKIND_RELATION:
 			case RELKIND_PARTITIONED_TABLE:
-				protect_table(relation, nullptr, schema.tenant);
+				if (is_new || !protection_stands(relation))
+					protect_table(relation, nullptr, schema.tenant);
 				if (is_new)
 					append_name(&tables, schema.name, relation);
 				break;

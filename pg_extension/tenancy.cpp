@@ -27,7 +27,9 @@
  *   system_update.cpp     one script of a migration in a tenant's schema
  *   data_loss.cpp         what a rollback would take away
  *   database_command.cpp  commands that need a database to themselves
+ *   rollout.cpp           leading all tenants of a system to a version
  *   launcher.cpp          the one static background worker (in ../bgworker)
+ *   rollout_worker.cpp    the workers of rollouts (in ../bgworker)
  *
  * The lifecycle of a tenant is SQL (tenant_lifecycle.sql), because it is transactions over rows.
  */
@@ -68,6 +70,7 @@ _PG_init(void)
 	tenancy::policy_plan_init();
 	tenancy::database_command_init();
 	tenancy::data_loss_init();
+	tenancy::rollout_init();
 	tenancy::launcher_init();
 
 	MarkGUCPrefixReserved("tenancy");

@@ -17,6 +17,7 @@ void access_matrix_init();
 void policy_plan_init();
 void database_command_init();
 void data_loss_init();
+void rollout_init();
 void launcher_init();
 
 /* tenant_context.cpp: the tenant in force, or null. */
@@ -69,6 +70,7 @@ uint64 registry_generation();
 
 /* tenant_schema.cpp */
 void lock_tenant(const char *id);
+bool hold_tenant(const char *id); /* for the session; false if somebody else has the lock */
 void ensure_tenant_role(const char *id, NameData *role);
 Oid create_tenant_schema(const char *id, const char *schema);
 Oid tenancy_owner();
@@ -178,8 +180,24 @@ uint64 mirror_generation();
 /* launcher.cpp: at commit, has the launcher start this database's supervisor of a service. */
 void service_wake(TenancyWorkerKind supervisor);
 
-/* launcher.cpp: how many workers of a kind a database has. */
-int count_service_workers(Oid database, TenancyWorkerKind kind);
+/* launcher.cpp: how many workers of a kind serve an object of this database; and is there a launcher? */
+int count_service_workers(TenancyWorkerKind kind, Oid server);
+bool launcher_runs();
+
+/* rollout.cpp: one step of a rollout, in the caller's transaction; the caller has connected to SPI. */
+struct RolloutStep
+{
+	const char *action;
+	int wait_ms;
+	const char *tenant;	 /* whose scripts the caller runs */
+	const char *verdict; /* why it stops before it is done, or null */
+};
+SPIPlanPtr prepare_rollout_step(bool in_worker);
+RolloutStep rollout_step(SPIPlanPtr plan, int rollout, int64 *after);
+
+/* rollout.cpp: throws the catalog caches away when they have grown beyond a bound; between transactions. */
+void bound_caches();
+extern int max_rollout_workers;
 
 /*
  * launcher.cpp: ends every worker of ours in a database and keeps new ones out until the transaction is over; for

@@ -14,15 +14,28 @@ namespace tenancy
 /* The first half of the advisory lock's key: "tncy". */
 constexpr int32 TENANT_LOCK_CLASS = 0x746e6379;
 
-void
-lock_tenant(const char *id)
+static Datum
+tenant_lock_key(const char *id)
 {
 	char folded[TENANT_ID_MAX + 1];
 
 	fold_tenant_id(id, folded);
 	uint32 hash = DatumGetUInt32(hash_any((unsigned char *) folded, strlen(folded)));
+	return Int32GetDatum((int32) hash);
+}
+
+void
+lock_tenant(const char *id)
+{
 	DirectFunctionCall2(pg_advisory_xact_lock_int4, Int32GetDatum(TENANT_LOCK_CLASS),
-						Int32GetDatum((int32) hash));
+						tenant_lock_key(id));
+}
+
+bool
+hold_tenant(const char *id)
+{
+	return DatumGetBool(DirectFunctionCall2(
+		pg_try_advisory_lock_int4, Int32GetDatum(TENANT_LOCK_CLASS), tenant_lock_key(id)));
 }
 
 /* A superuser's grants and another's BYPASSRLS would make the policies of a tenant's tables idle. */

@@ -7,9 +7,10 @@ import mirror_copy
 import mirror_drain
 import mirror_lag
 import rls_cost
+import rollout
 from lab import Lab
 
-PARTS = {"scan": fdw_scan, "copy": mirror_copy, "drain": mirror_drain, "lag": mirror_lag, "rls": rls_cost}
+PARTS = {"scan": fdw_scan, "copy": mirror_copy, "drain": mirror_drain, "lag": mirror_lag, "rls": rls_cost, "rollout": rollout}
 
 
 def main():
@@ -21,6 +22,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=40)
     parser.add_argument("--policy-rows", type=int, default=2_000_000)
     parser.add_argument("--only", default="", help="regular expression: the contenders that rls compares")
+    parser.add_argument("--tenants", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all if none is named")
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(PARTS)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # bench.sh — the figures of the README, on this machine: "make bench".
 #
-#     usage: bench.sh [--rows n] [--events n] [--seconds n] [part…]      parts: scan copy drain lag
+#     usage: bench.sh [--rows n] [--events n] [--seconds n] [--tenants n] [--rounds n] [part…]
+#     parts: scan copy drain lag rollout
 #
 # A private PostgreSQL and a private one-node replica set, as for the tests, with durable commits and the settings that
 # stand below.  Compare ratios, and CPU seconds before wall time: the machine matters less to them.

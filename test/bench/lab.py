@@ -21,6 +21,8 @@ class Lab:
         self.seconds = arguments.seconds
         self.policy_rows = arguments.policy_rows
         self.only = re.compile(arguments.only)
+        self.tenants = arguments.tenants
+        self.rounds = arguments.rounds
         self.mongo_host = arguments.mongo
         self.mongo_uri = f"mongodb://{arguments.mongo}/?replicaSet=rs0"
         self.server = f"host={arguments.socket} port={arguments.port}"
