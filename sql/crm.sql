@@ -6,7 +6,7 @@ SELECT current_database() AS start_database \gset
 CREATE DATABASE crm_test;
 \c crm_test
 CREATE EXTENSION tenancy_business CASCADE;
-SELECT system_id, name, type, vendor, latest_version FROM tenancy.available_systems;
+SELECT system_id, name, type, vendor, latest_version FROM tenancy.available_systems ORDER BY 1;
 SELECT tenancy.assign_tier_system('*', 'crm');
 SELECT tenancy.create_tenant('biz-1', 'One');
 SELECT tenancy.create_tenant('biz-2', 'Two');
@@ -69,6 +69,19 @@ VALUES ('00000000-0000-0000-0000-00000000000f', 'customer', 'fleet_size', 'Size 
 INSERT INTO custom_field_values (field_id, data_type, entity_id, value)
 VALUES ('00000000-0000-0000-0000-00000000000f', 'number', '00000000-0000-0000-0000-000000000001', '12');
 SELECT f.label, v.value FROM custom_field_values v JOIN custom_fields f ON f.id = v.field_id;
+
+-- where customers are, how far opportunities have come and how long they stayed
+INSERT INTO addresses (customer_id, kind, city, country) VALUES
+    ('00000000-0000-0000-0000-000000000001', 'main', 'York', 'GB'), ('00000000-0000-0000-0000-000000000001', 'billing', 'Leeds', 'GB');
+UPDATE opportunities SET stage_id = (SELECT id FROM pipeline_stages WHERE name = 'Negotiation'), probability = 90 WHERE name = 'Anvils';
+UPDATE opportunities SET lost_reason = 'too loud' WHERE name = 'Rockets';
+SELECT name, city, country, status_since IS NOT NULL AS since, open_amount, open_currency FROM customer_overview ORDER BY name;
+SELECT stage, currency, opportunities, amount, expected_amount FROM pipeline_summary WHERE opportunities > 0 ORDER BY position;
+SELECT stage, entered, moved_on FROM pipeline_velocity ORDER BY position;
+-- amounts of two currencies are not added
+INSERT INTO opportunities (customer_id, stage_id, name, amount, currency)
+SELECT '00000000-0000-0000-0000-000000000001', s.id, 'Springs', 70, 'USD' FROM pipeline_stages s WHERE s.name = 'Proposal';
+SELECT name, open_opportunities, open_amount, open_currency FROM customer_overview ORDER BY name;
 COMMIT;
 
 -- another tenant has its own CRM, and none of this
@@ -94,6 +107,8 @@ INSERT INTO interactions (customer_id, channel) VALUES ('00000000-0000-0000-0000
 INSERT INTO contacts (customer_id, name, is_primary) VALUES ('00000000-0000-0000-0000-000000000001', 'Bob', true);
 INSERT INTO opportunities (customer_id, stage_id, name, amount) SELECT '00000000-0000-0000-0000-000000000001', id, 'Debt', -1 FROM pipeline_stages;
 INSERT INTO team_assignments (team_id) SELECT id FROM teams;
+INSERT INTO addresses (customer_id, kind) VALUES ('00000000-0000-0000-0000-000000000001', 'main');
+UPDATE opportunities SET probability = 101;
 INSERT INTO custom_field_values (field_id, data_type, entity_id, value)
 VALUES ('00000000-0000-0000-0000-00000000000f', 'number', '00000000-0000-0000-0000-000000000002', '"many"');
 INSERT INTO custom_field_values (field_id, data_type, entity_id, value)
