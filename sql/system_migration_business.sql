@@ -287,6 +287,10 @@ SELECT c.oid::regclass, a.attname, format_type(a.atttypid, a.atttypmod)
                                           'varchar'::regtype, 'bpchar'::regtype, 'json'::regtype)
     OR c.relkind = 'r' AND a.atttypid = 'numeric'::regtype AND a.atttypmod = -1;
 
+-- nothing of it is on the list of what is not isolated
+SELECT count(*) > 0 AS looked FROM tenancy.isolation_report();
+SELECT code, severity, object FROM tenancy.isolation_report() WHERE object ~ 'tenant_mig';
+
 \c :start_database
 DROP DATABASE system_migration_test;
 DROP ROLE tenant_mig_old, tenant_mig_new, tenant_mig_first;
