@@ -63,7 +63,7 @@ COMMENT ON FUNCTION tenancy.open_archive(tenancy.tenant_systems, text) IS 'a row
 REVOKE ALL ON FUNCTION tenancy.open_archive(tenancy.tenant_systems, text) FROM PUBLIC;
 
 -- The primary key of a table, in the order of its columns; NULL if it has none.
-CREATE FUNCTION tenancy.key_columns(table_id regclass) RETURNS name[]
+CREATE FUNCTION tenancy.primary_key_columns(table_id regclass) RETURNS name[]
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
     SELECT array_agg(a.attname ORDER BY k.n)
@@ -72,8 +72,8 @@ CREATE FUNCTION tenancy.key_columns(table_id regclass) RETURNS name[]
       JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum
      WHERE c.conrelid = table_id AND c.contype = 'p'
 $function$;
-COMMENT ON FUNCTION tenancy.key_columns(regclass) IS 'the primary key of a table; NULL if it has none';
-REVOKE ALL ON FUNCTION tenancy.key_columns(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION tenancy.primary_key_columns(regclass) IS 'the primary key of a table; NULL if it has none';
+REVOKE ALL ON FUNCTION tenancy.primary_key_columns(regclass) FROM PUBLIC;
 
 CREATE FUNCTION tenancy.quote_names(names name[], prefix text DEFAULT '') RETURNS text
     LANGUAGE sql IMMUTABLE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
@@ -107,7 +107,7 @@ BEGIN
                                 JOIN pg_class c ON c.oid = p.relid
                                 JOIN jsonb_array_elements(losses) l ON l.value ->> 'table' = c.relname
                                WHERE p.relid <> source AND NOT l.value ? 'column');
-        key_names := tenancy.key_columns(source);
+        key_names := tenancy.primary_key_columns(source);
         EXECUTE format('CREATE TABLE %I.%I AS SELECT %s FROM %s', archive.schema_name, lost.table_name,
                        CASE WHEN lost.column_names IS NULL OR key_names IS NULL THEN '*'
                             ELSE tenancy.quote_names(key_names || lost.column_names) END, source);

@@ -225,3 +225,31 @@ CREATE VIEW tenancy.available_systems AS
       LEFT JOIN tenancy.system_versions v ON v.system_id = s.system_id AND v.is_latest;
 COMMENT ON VIEW tenancy.available_systems IS 'the systems that tenants can have, with their latest versions';
 REVOKE ALL ON tenancy.available_systems FROM PUBLIC;
+
+CREATE VIEW tenancy.available_versions AS
+    SELECT v.system_id, v.version, v.is_latest, v.schema_version, v.release_date, v.release_notes, v.dependencies, v.compatibility,
+           v.configuration_schema, v.features, v.checksum
+      FROM tenancy.system_versions v;
+COMMENT ON VIEW tenancy.available_versions IS 'the versions of the systems, without their scripts';
+REVOKE ALL ON tenancy.available_versions FROM PUBLIC;
+
+CREATE FUNCTION tenancy.get_system(system_id text) RETURNS tenancy.available_systems
+    LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    found_system tenancy.available_systems;
+BEGIN
+    SELECT s.* INTO found_system FROM tenancy.available_systems s WHERE s.system_id = get_system.system_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('system "%s" does not exist', get_system.system_id),
+            HINT = 'SELECT system_id FROM tenancy.available_systems;';
+    END IF;
+    RETURN found_system;
+END
+$function$;
+COMMENT ON FUNCTION tenancy.get_system(text) IS 'one system with its latest version; an error if there is none';
+REVOKE ALL ON FUNCTION tenancy.get_system(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tenancy.get_system(text) TO pg_monitor;
+GRANT SELECT ON tenancy.available_versions TO pg_monitor;

@@ -84,13 +84,46 @@ COMMENT ON FUNCTION tenancy.dependency_hint(text, text, text, text) IS
     'the statement that gives a tenant a system in a range of versions';
 REVOKE ALL ON FUNCTION tenancy.dependency_hint(text, text, text, text) FROM PUBLIC;
 
+-- Why a version cannot be had, here or by this tenant, in words; NULL if it can.
+CREATE FUNCTION tenancy.incompatibility(tenant_id text, system_id text, version text, compatibility jsonb) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
+    AS $function$
+    SELECT CASE WHEN NOT tenancy.version_satisfies(e.version, incompatibility.compatibility ->> 'extension')
+                THEN format('It needs tenancy %s, and this is %s.', compatibility ->> 'extension', e.version)
+                WHEN NOT tenancy.version_satisfies(p.version, incompatibility.compatibility ->> 'postgresql')
+                THEN format('It needs PostgreSQL %s, and this is %s.', compatibility ->> 'postgresql', p.version)
+                ELSE (SELECT format('System "%s" %s of tenant "%s" does not go together with it.', h.system_id, h.version, h.tenant_id)
+                        FROM tenancy.tenant_versions h
+                       WHERE h.tenant_id = incompatibility.tenant_id AND h.system_id <> incompatibility.system_id
+                         AND (tenancy.version_satisfies(h.version, incompatibility.compatibility -> 'conflicts' ->> h.system_id)
+                              OR tenancy.version_satisfies(incompatibility.version,
+                                                           h.compatibility -> 'conflicts' ->> incompatibility.system_id))
+                       ORDER BY h.system_id LIMIT 1) END
+      FROM (SELECT regexp_replace(x.extversion || '.0.0', '^(\d+\.\d+\.\d+).*', '\1') FROM pg_extension x WHERE x.extname = 'tenancy') e(version),
+           (SELECT format('%s.%s.0', n.number / 10000, n.number % 10000)
+              FROM (SELECT current_setting('server_version_num')::integer) n(number)) p(version)
+$function$;
+COMMENT ON FUNCTION tenancy.incompatibility(text, text, text, jsonb) IS
+    'why a version cannot be had, for this server and extension or beside the tenant''s other systems; NULL if it can';
+REVOKE ALL ON FUNCTION tenancy.incompatibility(text, text, text, jsonb) FROM PUBLIC;
+
 CREATE FUNCTION tenancy.check_tenant_dependencies(tenant_id text, system_id text, version text, version_id text) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
 DECLARE
     unmet record;
     broken text;
+    problem text;
 BEGIN
+    SELECT tenancy.incompatibility(check_tenant_dependencies.tenant_id, v.system_id, v.version, v.compatibility) INTO problem
+      FROM tenancy.system_versions v WHERE v.version_id = check_tenant_dependencies.version_id;
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('version %s of system "%s" is not compatible', check_tenant_dependencies.version, check_tenant_dependencies.system_id),
+            DETAIL = problem,
+            HINT = format('SELECT version, compatibility FROM tenancy.system_versions WHERE system_id = %L;', check_tenant_dependencies.system_id);
+    END IF;
     FOR unmet IN SELECT * FROM tenancy.unmet_dependencies(check_tenant_dependencies.tenant_id, check_tenant_dependencies.version_id)
     LOOP
         RAISE EXCEPTION USING

@@ -73,7 +73,9 @@ check_tenant(const char *tenant)
 	if (strcmp(row[0], "active") != 0 && strcmp(row[0], "provisioning") != 0)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("tenant \"%s\" is %s", tenant, row[0]),
-						errhint("SELECT tenancy.resume_tenant(%s);", quote_literal_cstr(tenant))));
+						errhint("SELECT tenancy.%s(%s);",
+								strcmp(row[0], "archived") == 0 ? "deactivate_tenant" : "resume_tenant",
+								quote_literal_cstr(tenant))));
 }
 
 /* Finds the version, the latest if none is named, and fills the installation from it. */

@@ -137,7 +137,7 @@ check_verdict(const ScriptStatement *statement)
 		Datum verdict = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &null);
 
 		if (null || !DatumGetBool(verdict))
-			ereport(ERROR, (errcode(ERRCODE_ASSERT_FAILURE), errmsg("verification has failed"),
+			ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION), errmsg("verification has failed"),
 							errdetail("This is not true: %s", statement->text)));
 	}
 }

@@ -60,7 +60,8 @@ enum class TenantState
 	provisioning,
 	active,
 	suspended,
-	inactive
+	inactive,
+	archived
 };
 
 TenantState tenant_state(const char *id);

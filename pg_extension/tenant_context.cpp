@@ -652,6 +652,10 @@ check_state(const char *id, TenantState state)
 			GUC_check_errmsg("tenant \"%s\" is inactive", id);
 			GUC_check_errhint("SELECT tenancy.resume_tenant('%s');", id);
 			break;
+		case TenantState::archived:
+			GUC_check_errmsg("tenant \"%s\" is archived", id);
+			GUC_check_errhint("SELECT tenancy.deactivate_tenant('%s');", id);
+			break;
 	}
 	stat_denied(id);
 	GUC_check_errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE);

@@ -1,6 +1,7 @@
 
 /*
- * tenant_lifecycle.sql — a tenant's life: provisioning → active ⇄ suspended, active or suspended → inactive → active.
+ * tenant_lifecycle.sql — a tenant's life: provisioning → active ⇄ suspended → inactive → archived;
+ * tenant_drop.sql has its end.
  *
  * Each step is one transaction over rows, under the tenant's lock, and may be repeated: what is done already stays.
  * The effects of a state on grants hang on the row itself, so that a row which a mirror writes has them too.
@@ -146,7 +147,8 @@ BEGIN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',
             MESSAGE = format('tenant "%s" is %s', tenant.tenant_id, tenant.status),
-            HINT = format('SELECT tenancy.resume_tenant(%L);', tenant.tenant_id);
+            HINT = format('SELECT tenancy.%s(%L);', CASE tenant.status WHEN 'archived' THEN 'deactivate_tenant' ELSE 'resume_tenant' END,
+                          tenant.tenant_id);
     END IF;
     IF tenant.tier IS NOT NULL AND NOT EXISTS (SELECT FROM tenancy.tier_systems a WHERE a.tier = tenant.tier) THEN
         RAISE EXCEPTION USING
@@ -227,7 +229,8 @@ BEGIN
             DETAIL = format('It can become %s from: %s.', change_status.new_status,
                             array_to_string(change_status.from_states, ', ')),
             HINT = format('SELECT tenancy.%s(%L);',
-                          CASE tenant.status WHEN 'provisioning' THEN 'provision_tenant' ELSE 'resume_tenant' END,
+                          CASE tenant.status WHEN 'provisioning' THEN 'provision_tenant' WHEN 'archived' THEN 'deactivate_tenant'
+                                             ELSE 'resume_tenant' END,
                           tenant.tenant_id);
     END IF;
 END
@@ -250,7 +253,7 @@ REVOKE ALL ON FUNCTION tenancy.resume_tenant(text) FROM PUBLIC;
 
 CREATE FUNCTION tenancy.deactivate_tenant(tenant_id text) RETURNS void
     LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
-    AS $function$ SELECT tenancy.change_status(tenant_id, 'inactive', ARRAY['active', 'suspended']) $function$;
+    AS $function$ SELECT tenancy.change_status(tenant_id, 'inactive', ARRAY['active', 'suspended', 'archived']) $function$;
 COMMENT ON FUNCTION tenancy.deactivate_tenant(text) IS
     'ends a tenant''s life without touching its data';
 REVOKE ALL ON FUNCTION tenancy.deactivate_tenant(text) FROM PUBLIC;

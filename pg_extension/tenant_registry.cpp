@@ -33,6 +33,8 @@ state_of_word(const char *word)
 		return TenantState::suspended;
 	if (strcmp(word, "inactive") == 0)
 		return TenantState::inactive;
+	if (strcmp(word, "archived") == 0)
+		return TenantState::archived;
 	return TenantState::provisioning;
 }
 

@@ -27,14 +27,15 @@ CREATE TABLE tenancy.tenants (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz,
     status text NOT NULL DEFAULT 'provisioning'
-        CONSTRAINT tenants_status CHECK (status IN ('active', 'inactive', 'suspended', 'provisioning')),
+        CONSTRAINT tenants_status CHECK (status IN ('active', 'inactive', 'suspended', 'provisioning', 'archived')),
     settings jsonb,
     tier text,
     region text,
     role_name name UNIQUE,
     error_message text,
     folded_id text COLLATE "C" NOT NULL UNIQUE
-        GENERATED ALWAYS AS (tenancy.fold_tenant_id(tenant_id)) STORED
+        GENERATED ALWAYS AS (tenancy.fold_tenant_id(tenant_id)) STORED,
+    archived_at timestamptz
 );
 CREATE INDEX tenants_name_idx ON tenancy.tenants (name);
 CREATE INDEX tenants_status_idx ON tenancy.tenants (status);
@@ -47,6 +48,7 @@ COMMENT ON COLUMN tenancy.tenants.status IS 'only an active tenant can be in for
 COMMENT ON COLUMN tenancy.tenants.tier IS 'says which systems the tenant gets';
 COMMENT ON COLUMN tenancy.tenants.role_name IS 'the role that may use the tenant''s schemas; made by provisioning';
 COMMENT ON COLUMN tenancy.tenants.error_message IS 'why the last provisioning failed';
+COMMENT ON COLUMN tenancy.tenants.archived_at IS 'since when it is archived; kept by a trigger';
 COMMENT ON COLUMN tenancy.tenants.folded_id IS 'tenancy.fold_tenant_id(tenant_id)';
 
 CREATE TABLE tenancy.tenant_databases (
@@ -95,12 +97,15 @@ BEGIN
             MESSAGE = format('tenant "%s" needs a database of type "dedicated" or "shared"', NEW.tenant_id),
             HINT = 'For example database_config => ''{"type": "shared", "connection_string": "..."}''.';
     END IF;
-    IF coalesce(NEW.status, '') NOT IN ('active', 'inactive', 'suspended', 'provisioning') THEN
+    IF coalesce(NEW.status, '') NOT IN ('active', 'inactive', 'suspended', 'provisioning', 'archived') THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation',
             MESSAGE = format('tenant "%s" cannot have the status "%s"', NEW.tenant_id, NEW.status),
-            HINT = 'A tenant is active, inactive, suspended or provisioning.';
+            HINT = 'A tenant is active, inactive, suspended, provisioning or archived.';
     END IF;
+
+    NEW.archived_at := CASE WHEN NEW.status = 'archived'
+                            THEN coalesce(CASE WHEN TG_OP = 'UPDATE' THEN OLD.archived_at ELSE NEW.archived_at END, now()) END;
 
     SELECT t.tenant_id INTO other
       FROM tenancy.tenants t

@@ -134,13 +134,15 @@ CREATE FUNCTION tenancy_mongo._tenant_status_changed() RETURNS trigger
 AS $function$
 DECLARE
     mirrored text;
+    -- MongoDB's validator does not know "archived".
+    told text := CASE NEW.status WHEN 'archived' THEN 'inactive' ELSE NEW.status END;
 BEGIN
     SELECT r.status INTO mirrored FROM tenancy_mongo.registry_tenants r WHERE r.tenant_id = NEW.tenant_id;
     IF FOUND THEN
         PERFORM tenancy_mongo._enqueue_tenant(NEW.tenant_id);
         UPDATE tenancy_mongo.registry_queue q
-           SET push_status = CASE WHEN NEW.status <> mirrored THEN NEW.status END,
-               push_expected = CASE WHEN NEW.status <> mirrored THEN mirrored END
+           SET push_status = CASE WHEN told <> mirrored THEN told END,
+               push_expected = CASE WHEN told <> mirrored THEN mirrored END
          WHERE q.tenant_id = NEW.tenant_id;
     END IF;
     RETURN NULL;
@@ -252,7 +254,7 @@ BEGIN
         UPDATE tenancy.tenants t SET status = 'provisioning'
          WHERE t.tenant_id = document.tenant_id AND t.status NOT IN ('provisioning', 'active');
         PERFORM tenancy.provision_tenant(document.tenant_id);
-    ELSIF tenant.status <> wanted THEN
+    ELSIF tenant.status <> wanted AND (tenant.status, wanted) <> ('archived', 'inactive') THEN
         UPDATE tenancy.tenants t SET status = wanted WHERE t.tenant_id = document.tenant_id;
     END IF;
     IF document.status = 'provisioning' THEN
