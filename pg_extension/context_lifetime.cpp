@@ -242,6 +242,36 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree, 
 		close_held_cursors();
 }
 
+/*
+ * A system's script sees the rows of the tenant in whose schema it runs, whichever tenant the session has, and whether the
+ * tenant is active or not.  It is no switch and locks nothing: the next script may be another tenant's.
+ */
+const Tenant *script_tenant;
+static SubTransactionId script_began;
+
+void
+enter_script(const char *tenant)
+{
+	script_tenant = intern_tenant(tenant);
+	script_began = GetCurrentSubTransactionId();
+	script_changed();
+}
+
+void
+leave_script()
+{
+	script_tenant = nullptr;
+	script_changed();
+}
+
+/* A subtransaction was rolled back, or with InvalidSubTransactionId the whole: the script may have begun within it. */
+static void
+script_rolled_back(SubTransactionId subtransaction)
+{
+	if (script_tenant && script_began >= subtransaction)
+		leave_script();
+}
+
 static void
 transaction_event(XactEvent event, void *)
 {
@@ -254,6 +284,7 @@ transaction_event(XactEvent event, void *)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
+			script_rolled_back(InvalidSubTransactionId);
 			stat_transaction_ends();
 			writing_via = ContextVia::setting;
 			unsettle();
@@ -269,10 +300,11 @@ transaction_event(XactEvent event, void *)
 
 /* What an error has interrupted was settled as nothing. */
 static void
-subtransaction_event(SubXactEvent event, SubTransactionId, SubTransactionId, void *)
+subtransaction_event(SubXactEvent event, SubTransactionId subtransaction, SubTransactionId, void *)
 {
 	if (event != SUBXACT_EVENT_ABORT_SUB)
 		return;
+	script_rolled_back(subtransaction);
 	writing_via = ContextVia::setting;
 	unsettle();
 }

@@ -54,8 +54,8 @@ BEGIN
     INSERT INTO tenancy.archives (tenant_id, system_id, version_id, reason, original_schema)
     VALUES (installed.tenant_id, installed.system_id, installed.version_id, reason, installed.schema_name)
     RETURNING * INTO archive;
-    archive.schema_name := 'tenancy_archive_' || archive.archive_id;
-    UPDATE tenancy.archives a SET schema_name = archive.schema_name WHERE a.archive_id = archive.archive_id;
+    UPDATE tenancy.archives a SET schema_name = 'tenancy_archive_' || a.archive_id
+     WHERE a.archive_id = archive.archive_id RETURNING * INTO archive;
     RETURN archive;
 END
 $function$;

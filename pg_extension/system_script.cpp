@@ -7,8 +7,8 @@
  *
  * A script runs as tenancy_owner, never as the superuser who owns the extension, with search_path = the schema and
  * pg_temp last.  It is trusted with the schemas of tenants, not with the server.  The tables of a tenant bind their owner
- * too, and a migration whose UPDATE finds no row says nothing: so while a script runs, its role is the owner that
- * FORCE ROW LEVEL SECURITY does not bind, as it is while a foreign key is checked.  Tables of others bind it as ever.
+ * too, and a migration whose UPDATE finds no row says nothing: so while a script runs, the tenant in whose schema it runs
+ * is in force.  Other tenants' rows stay out of its sight.
  */
 #include "tenancy.h"
 
@@ -165,9 +165,11 @@ run_system_script(SystemScript *script)
 		become_owner(psprintf("%s, pg_temp", quote_identifier(script->schema)));
 	ListCell *cell;
 
-	SetUserIdAndSecContext(tenancy_owner(), borrowed.security_context |
-												SECURITY_LOCAL_USERID_CHANGE |
-												SECURITY_NOFORCE_RLS);
+	/* Parallel workers would not know the tenant. */
+	(void) set_config_option("max_parallel_workers_per_gather", "0", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	if (!tenant_id_problem(script->tenant))
+		enter_script(script->tenant);
 	error_context_stack = &callback;
 	foreach (cell, statements)
 	{
@@ -179,6 +181,7 @@ run_system_script(SystemScript *script)
 	}
 	script->line = 0;
 	error_context_stack = callback.previous;
+	leave_script();
 	become_caller(borrowed);
 }
 

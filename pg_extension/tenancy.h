@@ -34,6 +34,10 @@ enum class ContextRole
 
 ContextRole current_role_class();
 
+/* While a system's script runs, the tenant in whose schema it runs is in force; an error ends that by itself. */
+void enter_script(const char *tenant);
+void leave_script();
+
 /* tenant_name.cpp */
 constexpr int TENANT_ID_MAX = 50;	/* VARCHAR(50) in the documents */
 constexpr int SYSTEM_TYPE_MAX = 24; /* leaves room for a name cut to 63 bytes */

@@ -487,6 +487,12 @@ settle()
 {
 	effective = {};
 	settled = true;
+	if (unlikely(script_tenant))
+	{
+		effective = {ContextRole::client, script_tenant, ContextVia::set_tenant};
+		context_serial++;
+		return;
+	}
 	if (likely(outcome_holds()))
 	{
 		effective = outcome.context;
@@ -612,6 +618,15 @@ settings_changed(const Claims &before)
 	engage_lock(identify(before));
 	something_changed();
 	engage_lock(identify(setting_claims()));
+}
+
+/* A script's tenant is in force now, or is it no more. */
+void
+script_changed()
+{
+	outcome.reusable = false;
+	unsettle();
+	announce(script_tenant ? Claims{ContextRole::client, script_tenant->id, ""} : setting_claims());
 }
 
 /* That a token is good was seen by the check hook, or will be when it is asked for. */

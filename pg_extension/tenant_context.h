@@ -120,6 +120,10 @@ void on_context_change(void (*callback)(const Claims &claims));
 /* Something changed that the context in force depends on. */
 void unsettle();
 
+/* The tenant in whose schema a system's script runs, or null; it is in force before all else. */
+extern const Tenant *script_tenant;
+void script_changed();
+
 /* Something is set, if only an expired token. */
 bool context_is_set();
 

@@ -126,6 +126,42 @@ SELECT tenancy.update_system('upd-1', 'shop', '2.1.0-rc.1');
 \echo :SQLSTATE
 
 --
+-- A script sees its tenant's rows, and nobody else's
+--
+SELECT tenancy.register_system('diary', 'Diary', 'diary', 'us');
+SELECT tenancy.register_version('diary', v, 'CREATE TABLE entry (id integer, body text); CREATE TABLE seen (who text, n bigint, tenant text)')
+  FROM unnest(ARRAY['1.0.0', '1.1.0', '1.2.0']) v;
+SELECT tenancy.install_system('upd-1', 'diary', '1.0.0'), tenancy.install_system('upd-2', 'diary', '1.0.0');
+INSERT INTO tenant_upd_1_diary.entry VALUES (1, 'mine');
+INSERT INTO tenant_upd_2_diary.entry VALUES (1, 'theirs'), (2, 'theirs');
+SELECT tenancy.register_migration('diary', '1.0.0', '1.1.0', $$
+INSERT INTO seen SELECT 'own', count(*), tenancy.current_tenant() FROM entry;
+DO $do$ BEGIN PERFORM 1 / 0; EXCEPTION WHEN division_by_zero THEN NULL; END $do$;
+UPDATE entry SET body = upper(body);
+INSERT INTO seen SELECT 'other', count(*), tenancy.current_tenant() FROM tenant_upd_2_diary.entry;
+UPDATE tenant_upd_2_diary.entry SET body = 'overwritten';
+DELETE FROM tenant_upd_2_diary.entry;
+$$);
+SELECT tenancy.register_migration('diary', '1.1.0', '1.2.0', 'UPDATE entry SET body = NULL; SELECT 1 / 0');
+-- of a suspended tenant, in a session that has another one
+SELECT tenancy.suspend_tenant('upd-1');
+BEGIN;
+SELECT tenancy.set_tenant('upd-2');
+SELECT tenancy.update_system('upd-1', 'diary', '1.1.0');
+SELECT tenancy.current_tenant();
+SAVEPOINT s;
+SELECT tenancy.update_system('upd-1', 'diary', '1.2.0');
+ROLLBACK TO s;
+SELECT tenancy.current_tenant();
+COMMIT;
+SELECT tenancy.update_system('upd-1', 'diary', '1.2.0');
+SELECT tenancy.current_tenant() IS NULL AS none;
+SELECT * FROM tenant_upd_1_diary.seen ORDER BY who DESC;
+SELECT * FROM tenant_upd_1_diary.entry;
+SELECT * FROM tenant_upd_2_diary.entry ORDER BY 1;
+SELECT tenancy.resume_tenant('upd-1');
+
+--
 -- Back
 --
 SELECT tenancy.rollback_system('upd-1', 'shop', '2.0.0');

@@ -253,7 +253,6 @@ SELECT note FROM tenant_acme_evil.loot;
 
 --: F19 the system's script of a vendor looks at another tenant's rows
 --: only ours
---: documented
 --: as dba
 SELECT tenancy.register_system('evil', 'Evil', 'evil', 'somebody');
 SELECT tenancy.register_version('evil', '1.0.0', $$
