@@ -22,6 +22,20 @@ COMMENT ON FUNCTION tenancy.in_scope(text) IS 'whether the context reaches a ten
 COMMENT ON FUNCTION tenancy.in_scope(uuid) IS 'whether the context reaches a tenant';
 COMMENT ON FUNCTION tenancy.in_scope(bigint) IS 'whether the context reaches a tenant';
 
+-- A little dearer than a comparison, so that it is asked of those rows only that are wanted otherwise.
+CREATE FUNCTION tenancy.still_in_scope(tenant_id text) RETURNS boolean
+    LANGUAGE c STABLE STRICT LEAKPROOF PARALLEL SAFE COST 2 SUPPORT tenancy.is_current_tenant_support
+    AS 'MODULE_PATHNAME', 'tenancy_in_scope_text';
+CREATE FUNCTION tenancy.still_in_scope(tenant_id uuid) RETURNS boolean
+    LANGUAGE c STABLE STRICT LEAKPROOF PARALLEL SAFE COST 2 SUPPORT tenancy.is_current_tenant_support
+    AS 'MODULE_PATHNAME', 'tenancy_in_scope_uuid';
+CREATE FUNCTION tenancy.still_in_scope(tenant_id bigint) RETURNS boolean
+    LANGUAGE c STABLE STRICT LEAKPROOF PARALLEL SAFE COST 2 SUPPORT tenancy.is_current_tenant_support
+    AS 'MODULE_PATHNAME', 'tenancy_in_scope_bigint';
+COMMENT ON FUNCTION tenancy.still_in_scope(text) IS 'in_scope(), asked again by a plan that was made for the tenants in force';
+COMMENT ON FUNCTION tenancy.still_in_scope(uuid) IS 'in_scope(), asked again by a plan that was made for the tenants in force';
+COMMENT ON FUNCTION tenancy.still_in_scope(bigint) IS 'in_scope(), asked again by a plan that was made for the tenants in force';
+
 CREATE FUNCTION tenancy.is_superadmin() RETURNS boolean
     LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 1 SUPPORT tenancy.is_current_tenant_support
     AS 'MODULE_PATHNAME', 'tenancy_is_superadmin';

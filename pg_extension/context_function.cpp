@@ -16,13 +16,25 @@ struct Signature
 };
 static const Signature signatures[CONTEXT_FUNCTIONS] = {
 	{"current_tenant", false, false}, {"current_scope_tenant", false, false}, {"current_scope", false, true},
-	{"in_scope", true, false},		  {"is_current_tenant", true, false},
+	{"in_scope", true, false},		  {"still_in_scope", true, false},		  {"is_current_tenant", true, false},
 };
 static const char *const name_suffixes[ID_TYPES] = {"", "_uuid", "_bigint"};
-static const Oid type_oids[ID_TYPES] = {TEXTOID, UUIDOID, INT8OID};
+
+/* The planner would look all of this up for each statement. */
+static const IdTypeFacts facts[ID_TYPES] = {
+	{TEXTOID, TEXTARRAYOID, DEFAULT_COLLATION_OID, -1, false, TYPALIGN_INT, F_TEXTEQ},
+	{UUIDOID, UUIDARRAYOID, InvalidOid, UUID_LEN, false, TYPALIGN_CHAR, F_UUID_EQ},
+	{INT8OID, INT8ARRAYOID, InvalidOid, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, F_INT8EQ},
+};
 
 static Oid functions[CONTEXT_FUNCTIONS][ID_TYPES];
 static bool known;
+
+const IdTypeFacts &
+id_type_facts(IdType type)
+{
+	return facts[(int) type];
+}
 
 IdType
 id_type(Node *id)
@@ -30,7 +42,7 @@ id_type(Node *id)
 	Oid type = exprType(id);
 
 	for (int i = 0; i < ID_TYPES; i++)
-		if (type == type_oids[i])
+		if (type == facts[i].type)
 			return (IdType) i;
 	return IdType::text;
 }
@@ -39,7 +51,7 @@ static Oid
 look_up(Oid schema, const Signature &signature, IdType type)
 {
 	const char *name = signature.takes_id ? signature.name : psprintf("%s%s", signature.name, name_suffixes[(int) type]);
-	oidvector *arguments = buildoidvector(&type_oids[(int) type], signature.takes_id ? 1 : 0);
+	oidvector *arguments = buildoidvector(&facts[(int) type].type, signature.takes_id ? 1 : 0);
 
 	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name), PointerGetDatum(arguments),
 						   ObjectIdGetDatum(schema));
@@ -66,14 +78,15 @@ call_context_function(ContextFunction function, Node *id)
 {
 	const Signature &signature = signatures[(int) function];
 	IdType type = id_type(id);
-	Oid oid = context_function(function, type), element = type_oids[(int) type];
-	Oid result = signature.takes_id ? BOOLOID : signature.gives_array ? get_array_type(element) : element;
+	Oid oid = context_function(function, type);
+	Oid result = signature.takes_id ? BOOLOID : signature.gives_array ? facts[(int) type].array : facts[(int) type].type;
 
 	if (!OidIsValid(oid))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
-						errmsg("function tenancy.%s does not exist for type %s", signature.name, format_type_be(element)),
+						errmsg("function tenancy.%s does not exist for type %s", signature.name, format_type_be(facts[(int) type].type)),
 						errhint("ALTER EXTENSION tenancy UPDATE;")));
-	return (Expr *) makeFuncExpr(oid, result, signature.takes_id ? list_make1(id) : NIL, get_typcollation(result),
+	return (Expr *) makeFuncExpr(oid, result, signature.takes_id ? list_make1(id) : NIL,
+								 signature.takes_id ? InvalidOid : facts[(int) type].collation,
 								 signature.takes_id ? exprCollation(id) : InvalidOid, COERCE_EXPLICIT_CALL);
 }
 

@@ -6,7 +6,8 @@
  * cost more than a literal would:
  *
  *   a filter    calls two functions a row, one that gives the tenant and one that compares.  It becomes one call,
- *               is_current_tenant(tenant_id), which asks the context just the same
+ *               is_current_tenant(tenant_id), which asks the context just the same; and what a partition's filter
+ *               compares with constants, for the planner to see which it needs, goes where still_in_scope() asks
  *   a check     of a row that is written is made once for each policy that says so; the permissive one and the
  *               floor say the same, and a table that is read as well has them twice.  It is made once
  *
@@ -28,17 +29,9 @@ static planner_hook_type previous_planner;
 static bool
 is_plain_equality(const OpExpr *comparison, IdType type)
 {
-	switch (type)
-	{
-		case IdType::text:
-			return comparison->opfuncid == F_TEXTEQ && OidIsValid(comparison->inputcollid) &&
-				   get_collation_isdeterministic(comparison->inputcollid);
-		case IdType::uuid:
-			return comparison->opfuncid == F_UUID_EQ;
-		case IdType::bigint:
-			return comparison->opfuncid == F_INT8EQ;
-	}
-	return false;
+	return comparison->opfuncid == id_type_facts(type).equality &&
+		   (type != IdType::text ||
+			(OidIsValid(comparison->inputcollid) && get_collation_isdeterministic(comparison->inputcollid)));
 }
 
 static bool
@@ -64,13 +57,46 @@ cheaper_condition(Node *condition)
 	return (Node *) call_context_function(ContextFunction::is_current_tenant, id);
 }
 
-static void
-make_cheaper(List *conditions)
+static bool
+is_for_the_planner(Node *condition)
+{
+	if (IsA(condition, OpExpr))
+		return ((OpExpr *) condition)->location == FOR_THE_PLANNER;
+	return IsA(condition, ScalarArrayOpExpr) && ((ScalarArrayOpExpr *) condition)->location == FOR_THE_PLANNER;
+}
+
+static bool
+asks_scope(List *conditions)
 {
 	ListCell *cell;
 
 	foreach (cell, conditions)
-		lfirst(cell) = cheaper_condition((Node *) lfirst(cell));
+	{
+		auto *call = (FuncExpr *) lfirst(cell);
+
+		if (IsA(call, FuncExpr) && list_length(call->args) == 1 &&
+			call->funcid == context_function(ContextFunction::still_in_scope, id_type((Node *) linitial(call->args))))
+			return true;
+	}
+	return false;
+}
+
+static List *
+cheaper(List *conditions)
+{
+	ListCell *cell;
+	bool asked = asks_scope(conditions);
+
+	foreach (cell, conditions)
+	{
+		auto *condition = (Node *) lfirst(cell);
+
+		if (asked && is_for_the_planner(condition))
+			conditions = foreach_delete_current(conditions, cell);
+		else
+			lfirst(cell) = cheaper_condition(condition);
+	}
+	return conditions;
 }
 
 /*
@@ -106,7 +132,11 @@ checks_once(List *checks)
 		if (!is_asked_before(checks, cell))
 			once = lappend(once, lfirst(cell));
 	foreach (cell, once)
-		make_cheaper((List *) ((WithCheckOption *) lfirst(cell))->qual);
+	{
+		auto *check = (WithCheckOption *) lfirst(cell);
+
+		check->qual = (Node *) cheaper((List *) check->qual);
+	}
 	return once;
 }
 
@@ -133,7 +163,7 @@ tidy(Plan *plan)
 	if (!plan)
 		return;
 	check_stack_depth();
-	make_cheaper(plan->qual);
+	plan->qual = cheaper(plan->qual);
 	switch (nodeTag(plan))
 	{
 		case T_ModifyTable:

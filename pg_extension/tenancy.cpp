@@ -16,7 +16,9 @@
  * active tenant_schema.cpp     the schema of one tenant's system: made, never adopted
  *   rls_policy.cpp        protect() and the text that it runs
  *   access_rule.cpp       declare_access(): which role classes may read and write a table
- *   access_matrix.cpp     the condition that is planned for the role class in force
+ *   access_matrix.cpp     which role class reaches a row
+ *   access_plan.cpp       the condition that is planned for the role class in force
+ *   policy_plan.cpp       what plans ask for each row, made cheap
  *   protected_schema.cpp  schemas whose new tables are protected by an event trigger
  *   isolation_report.cpp  which policies keep tenants apart
  *   semantic_version.cpp  versions of systems: precedence and ranges
@@ -66,7 +68,7 @@ _PG_init(void)
 
 	tenancy::tenant_registry_init();
 	tenancy::tenant_context_init();
-	tenancy::access_matrix_init();
+	tenancy::access_plan_init();
 	tenancy::policy_plan_init();
 	tenancy::database_command_init();
 	tenancy::data_loss_init();

@@ -13,7 +13,7 @@ namespace tenancy
 /* Each feature's part of _PG_init, in the order in which tenancy.cpp calls them. */
 void tenant_context_init(); /* and the features that the context consists of */
 void tenant_registry_init();
-void access_matrix_init();
+void access_plan_init();
 void policy_plan_init();
 void database_command_init();
 void data_loss_init();

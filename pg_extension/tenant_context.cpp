@@ -166,6 +166,8 @@ identify(const Claims &claims)
 	Identity identity = {};
 
 	identity.role = claims.role;
+	if (claims.role == ContextRole::none)
+		return identity;
 	strlcpy(identity.tenant, claims.tenant, sizeof(identity.tenant));
 	identity.fingerprint = hash_bytes_extended((const unsigned char *) claims.tenant, strlen(claims.tenant),
 											   (uint64) claims.role);
@@ -209,20 +211,31 @@ context_written_in_transaction()
 	return LocalTransactionIdIsValid(lxid) && written_lxid == lxid;
 }
 
-static void
-engage_lock(const Identity &identity)
+/* What comes with a connection comes in two settings, and what a leader passes on is whole at the end only. */
+static bool
+may_engage_lock()
 {
 	LocalTransactionId lxid = current_lxid();
 
-	/* What comes with a connection comes in two settings, and what a leader passes on is whole at the end only. */
-	if (!IsNormalProcessingMode() || InitializingParallelWorker)
-		return;
-	if (identity.role == ContextRole::none || !LocalTransactionIdIsValid(lxid) || lock_lxid == lxid)
+	return IsNormalProcessingMode() && !InitializingParallelWorker && LocalTransactionIdIsValid(lxid) && lock_lxid != lxid;
+}
+
+static void
+engage_lock(const Identity &identity)
+{
+	if (identity.role == ContextRole::none || !may_engage_lock())
 		return;
 	lock = identity;
-	lock_lxid = lxid;
+	lock_lxid = current_lxid();
 	lock_of_session = !context_written_in_transaction();
 	stat_seen(lock.tenant);
+}
+
+static void
+engage_lock(const Claims &claims)
+{
+	if (claims.role != ContextRole::none && may_engage_lock())
+		engage_lock(identify(claims));
 }
 
 /* What the session brings into the transaction, as far as another context may not take its place. */
@@ -615,9 +628,9 @@ something_changed()
 void
 settings_changed(const Claims &before)
 {
-	engage_lock(identify(before));
+	engage_lock(before);
 	something_changed();
-	engage_lock(identify(setting_claims()));
+	engage_lock(setting_claims());
 }
 
 /* A script's tenant is in force now, or is it no more. */
@@ -880,10 +893,12 @@ write_setting(const char *name, const char *value, GucAction action)
 	set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, action, true, 0, false);
 }
 
-/* Before anything is written: the two settings are written one after the other, and an error would name the first. */
+/* Before anything is written: where two settings are written, one after the other, an error would name the first. */
 static void
 require_lock(const Claims &claims)
 {
+	if (claims.role == ContextRole::client && !access_claims() && !bound)
+		return;
 	GUC_check_errmsg_string = GUC_check_errdetail_string = GUC_check_errhint_string = nullptr;
 	if (check_lock(claims, false))
 		return;

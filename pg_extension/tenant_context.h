@@ -188,7 +188,7 @@ bool scope_is_fresh();
  * other tenants. */
 const Tenant *const *scope_members(int *count, uint64 *serial);
 
-/* access_matrix.cpp: a plan that was made for a superadmin starts for nobody else. */
+/* access_plan.cpp: a plan that was made for a superadmin starts for nobody else. */
 void check_plan_starts(const PlannedStmt *plan);
 
 /* context_token.cpp */

@@ -6,17 +6,22 @@ import fdw_scan
 import mirror_copy
 import mirror_drain
 import mirror_lag
+import rls_context
 import rls_cost
+import rls_pool
 import rollout
 from lab import Lab
 
-PARTS = {"scan": fdw_scan, "copy": mirror_copy, "drain": mirror_drain, "lag": mirror_lag, "rls": rls_cost, "rollout": rollout}
+PARTS = {"scan": fdw_scan, "copy": mirror_copy, "drain": mirror_drain, "lag": mirror_lag, "rls": rls_cost, "context": rls_context,
+         "pool": rls_pool, "rollout": rollout}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("mongo", "socket", "port", "data", "bindir", "cursor-floor"):
         parser.add_argument("--" + name, required=True)
+    parser.add_argument("--pgbouncer", default="")
+    parser.add_argument("--pool-client", required=True)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--seconds", type=float, default=40)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # bench.sh — the figures of the README, on this machine: "make bench".
 #
-#     usage: bench.sh [--rows n] [--events n] [--seconds n] [--tenants n] [--rounds n] [part…]
-#     parts: scan copy drain lag rollout
+#     usage: bench.sh [--rows n] [--events n] [--seconds n] [--tenants n] [--rounds n] [--policy-rows n] [--only contenders] [part…]
+#     parts: scan copy drain lag; rls (what a policy costs), context (what it costs to take a tenant), pool (PgBouncer); rollout
 #
 # A private PostgreSQL and a private one-node replica set, as for the tests, with durable commits and the settings that
 # stand below.  Compare ratios, and CPU seconds before wall time: the machine matters less to them.
@@ -42,7 +42,8 @@ main()
 	step "Measuring"
 	describe
 	"$bench/venv/bin/python" -B "$top/test/bench/bench.py" --mongo "$mongo_host" --socket "$pg_socket" --port "$pg_port" \
-		--data "$data/postgres" --bindir "$bindir" --cursor-floor "$top/build/cursor_floor" "$@" 9>&-
+		--data "$data/postgres" --bindir "$bindir" --cursor-floor "$top/build/cursor_floor" \
+		--pgbouncer "$(find_pgbouncer || true)" --pool-client "$top/build/pool_client" "$@" 9>&-
 }
 
 settings()

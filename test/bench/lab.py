@@ -19,6 +19,8 @@ class Lab:
         self.rows = arguments.rows
         self.events = arguments.events
         self.seconds = arguments.seconds
+        self.pgbouncer = arguments.pgbouncer
+        self.pool_client = arguments.pool_client
         self.policy_rows = arguments.policy_rows
         self.only = re.compile(arguments.only)
         self.tenants = arguments.tenants
@@ -50,12 +52,14 @@ class Lab:
     def wants(self, contender):
         return self.only.search(contender)
 
+    @staticmethod
+    def as_server():
+        """What runs a command as the user whose servers they are."""
+        return ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+
     def pg_ctl(self, *arguments):
-        """As the user whose server it is."""
-        command = [os.path.join(self.bindir, "pg_ctl"), "--pgdata", self.data, "--wait", *arguments]
-        if os.geteuid() == 0:
-            command = ["runuser", "-u", "postgres", "--", *command]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*self.as_server(), os.path.join(self.bindir, "pg_ctl"), "--pgdata", self.data, "--wait", *arguments],
+                       check=True, stdout=subprocess.DEVNULL)
 
     def prepare(self):
         """Loads the documents once, and makes the foreign table anew."""

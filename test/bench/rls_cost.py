@@ -1,17 +1,14 @@
 """rls_cost.py - what a policy costs, as a ratio to the literal WHERE without row-level security.
 
-A contender and the limit take turns on the same pages, a few statements at a time, so that what else the machine does meets
-both; the figure is the median of the ratios of neighbours.  Time is the processor time of the backend where the kernel
-tells it: what a client and the scheduler need is not the policy's.  A parallel query is measured by the clock.
+A contender and the limit take turns on the same pages, a few statements at a time; the figure is the median of the ratios of
+neighbours.  A parallel query is measured by the clock.
 """
 import random
 import statistics
-import time
-
-import psycopg
 
 import rls_tables
 from lab import say
+from rls_session import Session, alternate
 
 NO_INDEX = "SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off;"
 PARALLEL = NO_INDEX + "SET max_parallel_workers_per_gather = 2; SET min_parallel_table_scan_size = 0; SET parallel_setup_cost = 0;"
@@ -24,7 +21,7 @@ LONGEST = 4.0  # seconds for one comparison, if that is three turns
 class Work:
     """A statement; {limit} is where the literal conditions on "columns" stand, {id} a key of the first tenant's."""
 
-    def __init__(self, name, sql, columns=("tenant_id",), fixed=(), prepared=False, many=True, settings="", clock=False, truncates=None,
+    def __init__(self, name, sql, columns=("tenant_id",), fixed=(), prepared=False, many=True, settings="", by_clock=False, truncates=None,
                  vacuums=None, text=True):
         self.name = name
         self.sql = sql
@@ -33,7 +30,7 @@ class Work:
         self.prepared = prepared
         self.many = many  # short: a batch is many of them
         self.settings = settings
-        self.clock = clock
+        self.by_clock = by_clock
         self.truncates = truncates
         self.vacuums = vacuums
         self.text = text  # there are such tables with a tenant of type text
@@ -62,7 +59,7 @@ WORKS = [
          truncates="written"),
     Work("update", "UPDATE bench.{prefix}updated SET v = v + 1{limit}", fixed=BY_ID, prepared=True, vacuums="updated"),
     Work("full scan", SUM, many=False, settings=NO_INDEX),
-    Work("full scan, parallel", SUM, many=False, settings=PARALLEL, clock=True),
+    Work("full scan, parallel", SUM, many=False, settings=PARALLEL, by_clock=True),
     Work("sum by index", SUM, many=False),
     Work("join", JOIN.format("") + "{limit}", BOTH, many=False, text=False),
     Work("newest 100, zipf", NEWEST.replace("{prefix}", "zipf_"), text=False),
@@ -75,97 +72,58 @@ WORKS = [
 ]
 
 
-class Session:
-    """One side of a comparison."""
+class Side:
+    """A statement in a session of its own."""
 
     def __init__(self, lab, role, work, sql, take=None):
-        self.connection = lab.connect(rls_tables.DATABASE, role)
-        self.protocol = self.connection.pgconn
+        self.session = Session(lab, role, rls_tables.DATABASE, work.by_clock)
         self.work = work
+        self.sql = sql
         for command in (work.settings, take):
             if command:
-                self.connection.execute(command)
-        self.sql = sql.rstrip(";")
+                self.session.simple(command.encode())
         if work.prepared:
-            self.check(self.protocol.prepare(b"s", self.sql.format(id="$1").encode()))
-        self.schedstat = f"/proc/{self.protocol.backend_pid}/schedstat"
-
-    def check(self, result):
-        if result.status not in (psycopg.pq.ExecStatus.COMMAND_OK, psycopg.pq.ExecStatus.TUPLES_OK):
-            raise SystemExit(f"{self.sql}: {result.error_message.decode()}")
-        return result
-
-    def run(self, key):
-        if not self.work.prepared:
-            return self.check(self.protocol.exec_(self.sql.format(id=key).encode()))
-        return self.check(self.protocol.exec_prepared(b"s", [str(key).encode()] if "{id}" in self.sql else []))
-
-    def seconds(self):
-        if not self.work.clock:
-            try:
-                with open(self.schedstat, encoding="ascii") as schedstat:
-                    return int(schedstat.read().split()[0]) / 1e9
-            except OSError:
-                pass
-        return time.perf_counter()
+            self.session.prepare(sql.format(id="$1").encode())
 
     def batch(self, keys):
-        start = self.seconds()
+        """Seconds a statement, and the first value of the last answer."""
+        start = self.session.seconds()
         for key in keys:
-            result = self.run(key)
-        return (self.seconds() - start) / len(keys), result.get_value(0, 0) if result.ntuples else None
+            if not self.work.prepared:
+                result = self.session.simple(self.sql.format(id=key).encode())
+            elif "{id}" in self.sql:
+                result = self.session.prepared(str(key).encode())
+            else:
+                result = self.session.prepared()
+        return (self.session.seconds() - start) / len(keys), result.get_value(0, 0) if result.ntuples else None
 
 
-class Comparison:
-    def __init__(self, lab, scheme, contender, work):
-        self.lab = lab
-        self.scheme = scheme
-        self.work = work
-        self.sides = (Session(lab, "bench_app", work, work.statement(scheme, contender, False), scheme.take_sql(contender)),
-                      Session(lab, "bench_limit", work, work.statement(scheme, contender, True)))
-        self.random = random.Random(1)
-        self.turns = 0
-        self.samples = []
+def compare(lab, scheme, contender, work):
+    """The median ratio, and both sides' medians in milliseconds."""
+    sides = (Side(lab, "bench_app", work, work.statement(scheme, contender, False), scheme.take_sql(contender)),
+             Side(lab, "bench_limit", work, work.statement(scheme, contender, True)))
+    draw = random.Random(1)
+    # Rows of the first tenant, which has every thousandth.
+    last = (rls_tables.UPDATED_ROWS if work.vacuums else lab.policy_rows) // rls_tables.TENANTS
+    keys = [[rls_tables.TENANTS * draw.randint(1, last) for _ in range(BATCH if work.many else 1)] for _ in range(max(TURNS) + 1)]
 
-    def close(self):
-        for side in self.sides:
-            side.connection.close()
+    def play(side, turn):
+        if work.truncates and not work.many:
+            lab.execute(f"TRUNCATE bench.{scheme.prefix}{work.truncates}", dbname=rls_tables.DATABASE)
+        return side.batch(keys[turn])
 
-    def keys(self):
-        """Of rows of the first tenant, which has every thousandth."""
-        last = (rls_tables.UPDATED_ROWS if self.work.vacuums else self.lab.policy_rows) // rls_tables.TENANTS
-        return [rls_tables.TENANTS * self.random.randint(1, last) for _ in range(BATCH if self.work.many else 1)]
-
-    def turn(self):
-        """Each side once, the first one first every other time."""
-        keys = self.keys()
-        self.turns += 1
-        order = self.sides if self.turns % 2 else self.sides[::-1]
-        if self.work.truncates and not self.work.many:
-            figures = {}
-            for side in order:
-                self.lab.execute(f"TRUNCATE bench.{self.scheme.prefix}{self.work.truncates}", dbname=rls_tables.DATABASE)
-                figures[side] = side.batch(keys)
-        else:
-            figures = {side: side.batch(keys) for side in order}
-        (ours, answer), (limit, expected) = (figures[side] for side in self.sides)
-        if answer != expected:
-            raise SystemExit(f"{self.work.name}: {answer} where the limit has {expected}")
-        return ours, limit
-
-    def measure(self):
-        """The median ratio, and both sides' medians in milliseconds."""
-        self.turn()
-        start = time.monotonic()
-        turns = TURNS[0 if self.work.many else 1]
-        while len(self.samples) < turns and (len(self.samples) < 3 or time.monotonic() - start < LONGEST):
-            self.samples.append(self.turn())
-        ours, limits = zip(*self.samples)
-        return (statistics.median(mine / limit for mine, limit in self.samples), statistics.median(ours) * 1e3, statistics.median(limits) * 1e3)
+    pairs = alternate(sides, play, TURNS[0 if work.many else 1], LONGEST)
+    for side in sides:
+        side.session.close()
+    if any(ours[1] != limit[1] for ours, limit in pairs):
+        raise SystemExit(f"{contender.name}, {work.name}: not the rows that the literal finds")
+    ours, limits = zip(*((ours[0], limit[0]) for ours, limit in pairs))
+    return (statistics.median(mine / limit for mine, limit in zip(ours, limits)), statistics.median(ours) * 1e3,
+            statistics.median(limits) * 1e3)
 
 
 def run(lab):
-    rls_tables.create(lab)
+    rls_tables.ensure(lab)
     figures = {}
     for scheme in rls_tables.SCHEMES:
         contenders = [contender for contender in scheme.contenders if lab.wants(contender.name)]
@@ -188,11 +146,7 @@ def measure(lab, scheme, contender, work):
     for verb, table in (("TRUNCATE", work.truncates), ("VACUUM", work.vacuums)):
         if table:
             lab.execute(f"{verb} bench.{scheme.prefix}{table}", dbname=rls_tables.DATABASE)
-    comparison = Comparison(lab, scheme, contender, work)
-    try:
-        return comparison.measure()
-    finally:
-        comparison.close()
+    return compare(lab, scheme, contender, work)
 
 
 def report(lab, figures):

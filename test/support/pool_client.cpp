@@ -1,7 +1,7 @@
 /*
  * pool_client.cpp — many clients of a connection pooler, each of which checks that it sees its own tenant and nobody else.
  *
- *     pool_client conninfo way clients seconds [tokens]
+ *     pool_client conninfo way clients seconds [tokens [queries]]
  *
  * All clients are connected and have a transaction under way at once, in a few threads.  The clients' tenants are
  * tenant-0, tenant-1 …, so that a server connection of the pooler has another tenant with nearly every transaction:
@@ -10,6 +10,10 @@
  *             nothing, every fourth takes the next line's token in the middle
  *     local   BEGIN, set_tenant(), the query and COMMIT in one message, for another tenant each time
  *     plain   the query with a literal WHERE, against a table that is not protected: what the pooler and the query cost
+ *     named   the same by clients that each have an application_name of their own: what the pooler and the server need to carry
+ *             any setting at all
+ *
+ * With "queries" a transaction is BEGIN, so many queries and COMMIT, each a message of its own.
  *
  * The table "orders" (id, tenant_id), and "plain_orders" like it, hold rows of each tenant.  Prints one line: transactions
  * a second, their number, wrong answers, errors.  The exit status is 1 if any answer was wrong or missing; the first of them
@@ -47,6 +51,7 @@ struct Client
 
 std::string conninfo;
 std::string way;
+int queries = 0; /* in a transaction block; 0 for one without */
 std::vector<std::string> tokens;
 std::atomic<long> wrong{0}, errors{0}, transactions{0};
 
@@ -92,7 +97,7 @@ query_of(const Client &client)
 	std::string ids = std::to_string(client.tenant < 0 ? client.transactions % 100 : client.tenant) + " AND " +
 					  std::to_string((client.tenant < 0 ? client.transactions % 100 : client.tenant) + 5);
 
-	if (way == "plain")
+	if (way == "plain" || way == "named")
 		return std::string(columns) + "plain_orders WHERE id BETWEEN " + ids + " AND tenant_id = '" +
 			   tenant_name(client.tenant) + "'";
 	std::string query = std::string(columns) + "orders WHERE id BETWEEN " + ids;
@@ -115,9 +120,9 @@ check(const Client &client, const PGresult *row)
 }
 
 void
-finish(Client *client)
+finish(Client *client, bool is_query)
 {
-	bool answered = false;
+	bool answered = !is_query;
 
 	while (PGresult *result = PQgetResult(client->connection))
 	{
@@ -140,8 +145,6 @@ finish(Client *client)
 		errors++;
 		report("no answer", PQerrorMessage(client->connection));
 	}
-	client->transactions++;
-	transactions++;
 }
 
 /* Between two transactions. */
@@ -157,6 +160,41 @@ prepare(Client *client, int number, int tenants, bool late)
 	}
 }
 
+/* One message of each client, and their answers; an empty command is the client's query. */
+void
+exchange(Client *clients, int count, const std::string &command)
+{
+	for (int i = 0; i < count; i++)
+		if (!PQsendQuery(clients[i].connection, command.empty() ? query_of(clients[i]).c_str() : command.c_str()))
+		{
+			errors++;
+			report("could not send", PQerrorMessage(clients[i].connection));
+		}
+	for (int i = 0; i < count; i++)
+		finish(&clients[i], command.empty());
+}
+
+/*
+ * In a transaction block only as many clients can be under way as the pooler has connections, and a thread that waits for
+ * the first of its clients would leave others' connections idle: so there each thread has one client under way.
+ */
+void
+transact(Client *clients, int count)
+{
+	if (queries == 0)
+		exchange(clients, count, "");
+	for (int i = 0; i < count && queries > 0; i++)
+	{
+		exchange(&clients[i], 1, "BEGIN");
+		for (int query = 0; query < queries; query++)
+			exchange(&clients[i], 1, "");
+		exchange(&clients[i], 1, "COMMIT");
+	}
+	for (int i = 0; i < count; i++)
+		clients[i].transactions++;
+	transactions += count;
+}
+
 void
 run(Client *clients, int first, int count, int tenants, Clock::time_point half, Clock::time_point end)
 {
@@ -165,16 +203,8 @@ run(Client *clients, int first, int count, int tenants, Clock::time_point half, 
 		bool late = Clock::now() > half;
 
 		for (int i = 0; i < count; i++)
-		{
 			prepare(&clients[i], first + i, tenants, late);
-			if (!PQsendQuery(clients[i].connection, query_of(clients[i]).c_str()))
-			{
-				errors++;
-				report("could not send", PQerrorMessage(clients[i].connection));
-			}
-		}
-		for (int i = 0; i < count; i++)
-			finish(&clients[i]);
+		transact(clients, count);
 	}
 }
 
@@ -193,6 +223,8 @@ connect(Client *client, int number, int tenants)
 		client->tenant = -1;
 		return number % 8 == 0 || set_token(client, number % tenants);
 	}
+	if (way == "named")
+		PQclear(PQexec(client->connection, ("SET application_name = 'client " + std::to_string(number) + "'").c_str()));
 	return true;
 }
 
@@ -242,7 +274,7 @@ main(int argc, char **argv)
 {
 	if (argc < 5 || (strcmp(argv[2], "token") == 0 && argc < 6))
 	{
-		fprintf(stderr, "usage: pool_client conninfo token|local|plain clients seconds [tokens]\n");
+		fprintf(stderr, "usage: pool_client conninfo token|local|plain|named clients seconds [tokens [queries]]\n");
 		return 2;
 	}
 	conninfo = argv[1];
@@ -253,6 +285,8 @@ main(int argc, char **argv)
 		for (std::string line; std::getline(file, line);)
 			tokens.push_back(line);
 	}
+	if (argc > 6)
+		queries = atoi(argv[6]);
 	allow_files(2 * atoi(argv[3]) + 100);
 	return play(atoi(argv[3]), atof(argv[4]), tokens.empty() ? 100 : static_cast<int>(tokens.size()));
 }
