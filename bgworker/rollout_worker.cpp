@@ -23,7 +23,6 @@ namespace
 
 constexpr int longest_delay_ms = 15 * 1000;
 constexpr int proven_after_ms = 200; /* a worker that lived so long has not failed again */
-constexpr int tenants_of_one_worker = 400;
 constexpr const char *patient_lock_timeout = "30s";
 
 /* ---- what supervisor and workers do alike ---- */
@@ -545,7 +544,7 @@ tenancy_rollout_worker_main(Datum main_arg)
 	if (!is_welcome(rollout))
 		proc_exit(0);
 	pgstat_report_activity(STATE_RUNNING, "rollout");
-	for (int tenants = 0; tenants < tenants_of_one_worker; tenants++)
+	for (int tenants = 0; tenants < rollout_worker_tenants; tenants++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!work(rollout, &plan, &after))

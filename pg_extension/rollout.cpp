@@ -7,7 +7,8 @@
  * here.
  *
  * Whoever works on a thousand schemas has the descriptors of all their tables in his caches, which nothing evicts.
- * bound_caches() throws the caches away when they have grown by more than a bound.
+ * bound_caches() throws the caches away when they have grown by more than a bound; a background worker is replaced
+ * besides, since the pages of shared memory that it has touched count as its own where processes are watched.
  */
 #include "tenancy.h"
 
@@ -15,6 +16,7 @@ namespace tenancy
 {
 
 int max_rollout_workers = 4;
+int rollout_worker_tenants = 128;
 
 void
 rollout_init()
@@ -24,6 +26,11 @@ rollout_init()
 							"Zero: rollouts are run by sessions, CALL tenancy.run_rollout().",
 							&max_rollout_workers, 4, 0, 64, PGC_SIGHUP, 0, nullptr, nullptr,
 							nullptr);
+	DefineCustomIntVariable("tenancy.rollout_worker_tenants",
+							"Sets after how many tenants a background worker of a rollout is replaced.",
+							"What it has in memory grows with the schemas that it has seen.",
+							&rollout_worker_tenants, 128, 1, 1000000, PGC_SIGHUP, 0, nullptr,
+							nullptr, nullptr);
 }
 
 void

@@ -202,7 +202,10 @@ BEGIN
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT,
             context = PG_EXCEPTION_CONTEXT;
-        PERFORM tenancy.fail_item(item, began, SQLSTATE, message, detail, hint, context);
+        -- Scripts that were edited a moment ago are not this tenant's fault: it goes on waiting.
+        IF NOT tenancy.scripts_were_edited(rollout) THEN
+            PERFORM tenancy.fail_item(item, began, SQLSTATE, message, detail, hint, context);
+        END IF;
     END;
 END
 $function$;

@@ -203,6 +203,7 @@ RolloutStep rollout_step(SPIPlanPtr plan, int rollout, int64 *after);
 /* rollout.cpp: throws the catalog caches away when they have grown beyond a bound; between transactions. */
 void bound_caches();
 extern int max_rollout_workers;
+extern int rollout_worker_tenants;
 
 /*
  * launcher.cpp: ends every worker of ours in a database and keeps new ones out until the transaction is over; for

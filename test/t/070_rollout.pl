@@ -100,6 +100,14 @@ is(sql("SELECT string_agg(tenant_id, ' ' ORDER BY item_no) FROM tenancy.plan_rol
 is(sql("SELECT count(*) FROM tenancy.plan_rollout('notes', region => 'even')"), '20', 'a plan for a region');
 is(sql('SELECT count(*) FROM tenancy.rollouts'), '0', 'a plan has no effect');
 
+is(sql("SELECT step, migration_id, statement, locks, rewritten, outcome, duration > '0' FROM tenancy.dry_run_rollout('notes', tenant_id => 't009')"),
+	"1|notes-1.0.0-1.1.0|ALTER TABLE note ADD COLUMN priority integer NOT NULL DEFAULT 0|{\"AccessExclusiveLock on note\"}|{}|done|t\n"
+	  . "2|notes-1.0.0-1.1.0|CREATE INDEX note_priority ON note (priority)|{\"ShareLock on note\"}|{}|done|t\n"
+	  . '3|notes-1.0.0-1.1.0|UPDATE note SET priority = 1 WHERE n > 1|{}|{}|done|t', 'a dry run tells statements, locks and time');
+is(versions(), "1.0.0 $tenants", 'and changes nothing');
+is(torn(), '', 'in the tables neither');
+like(error_of("SELECT tenancy.dry_run_rollout('notes', '1.0.0')"), qr/55000.*no tenant of system "notes" would be updated/s, 'a dry run of nothing');
+
 my $id = sql("SELECT tenancy.start_rollout('notes', canary => ARRAY['t007'], waves => ARRAY['10%', '7'])");
 wait_for($id, 'done', 'a rollout runs to its end');
 is(states($id), "done $tenants", 'all tenants are done');
@@ -173,6 +181,8 @@ like(error_of("SELECT tenancy.retry_rollout($id)"), qr/55000.*cannot be retried:
 add_version('1.3.0', '1.2.0', 'ALTER TABLE note ADD COLUMN strict integer; ALTER TABLE note ALTER COLUMN n SET NOT NULL', 'ALTER TABLE note DROP COLUMN strict; ALTER TABLE note ALTER COLUMN n DROP NOT NULL');
 ($column, $since) = ('strict', '1.3.0');
 sql("UPDATE tenant_t020_notes.note SET n = NULL WHERE id = 1");
+is(sql("SELECT step, outcome FROM tenancy.dry_run_rollout('notes', tenant_id => 't020')"),
+	"1|done\n2|23502: column \"n\" of relation \"note\" contains null values", 'a dry run tells the error that a tenant would have');
 $id = sql("SELECT tenancy.start_rollout('notes', canary => ARRAY['t020', 't001'], on_error => 'continue')");
 wait_for($id, 'paused', 'a canary that fails stops the rollout');
 like(sql("SELECT reason FROM tenancy.rollouts WHERE rollout_id = $id"), qr/tenant "t020" of the canary failed with SQLSTATE 23502/, 'and it says why');
@@ -328,7 +338,8 @@ $node->reload;
 # Refusals
 #
 
-add_version('2.0.0', '1.8.0', 'ALTER TABLE note ADD COLUMN two integer', 'ALTER TABLE note DROP COLUMN two');
+add_version('2.0.0', '1.8.0', 'ALTER TABLE note ALTER COLUMN body TYPE varchar; ALTER TABLE note ALTER COLUMN n TYPE bigint', 'ALTER TABLE note ALTER COLUMN n TYPE integer');
+is(sql("SELECT step, locks, rewritten FROM tenancy.dry_run_rollout('notes', '2.0.0')"), "1|{\"AccessExclusiveLock on note\"}|{}\n2|{\"ShareLock on note\"}|{note}", 'a dry run tells which tables are rewritten');
 like(error_of("SELECT tenancy.start_rollout('notes', '3.0.0')"), qr/42704.*version 3.0.0 of system "notes" does not exist/s, 'an unknown version');
 like(error_of("SELECT tenancy.start_rollout('nothing')"), qr/42704.*system "nothing" does not exist/s, 'an unknown system');
 like(error_of("SELECT tenancy.start_rollout('notes', tenants => ARRAY['nobody'])"), qr/42704.*tenant "nobody" is not among those/s, 'an unknown tenant');

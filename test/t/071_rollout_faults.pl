@@ -18,6 +18,7 @@ shared_preload_libraries = 'tenancy'
 max_worker_processes = 16
 max_locks_per_transaction = 10
 max_connections = 20
+tenancy.rollout_worker_tenants = 10
 restart_after_crash = on
 log_min_messages = warning));
 $node->start;
@@ -133,6 +134,7 @@ is(torn($id, 'two', '1.2.0'), '', 'after kill -9 of the postmaster nobody is tor
 wait_for($id, 'done', 'the rollout goes on to its end by itself');
 is(states($id), "done $tenants", 'all tenants are done');
 is(torn($id, 'two', '1.2.0'), '', 'as a whole');
+is(sql("SELECT max(n) <= 10 FROM (SELECT count(*) AS n FROM tenancy.rollout_items WHERE rollout_id = $id AND started_at > pg_postmaster_start_time() GROUP BY worker_pid) s"), 't', 'no worker works on more tenants than the setting allows');
 
 #
 # A migration that fails at tenant 43 of 100
