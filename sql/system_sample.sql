@@ -38,6 +38,15 @@ SELECT system_id, relation FROM counted WHERE label = 'loaded' AND n = 0;
 SELECT system_id, count(*) FILTER (WHERE NOT is_view) AS tables, count(*) FILTER (WHERE is_view) AS views, sum(n) FILTER (WHERE NOT is_view) AS rows
   FROM counted WHERE label = 'loaded' GROUP BY 1 ORDER BY 1;
 SELECT tenancy.verify_system('try-1', s.system_id) FROM tenancy.management_systems s;
+-- samples of different systems know each other
+SELECT tenancy.link_systems('try-1', 'sales', 'leads.customer_id', 'crm', 'customers.id');
+SELECT tenancy.link_systems('try-1', 'marketing', 'contacts.customer_id', 'crm', 'customers.id');
+SELECT tenancy.link_systems('try-1', 'support', 'requesters.customer_id', 'crm', 'customers.id');
+SELECT * FROM tenancy.broken_links('try-1');
+SELECT c.name, l.name AS lead, m.email AS contact, t.subject AS ticket
+  FROM tenant_try_1_crm.customers c JOIN tenant_try_1_sales.leads l ON l.customer_id = c.id
+  JOIN tenant_try_1_marketing.contacts m ON m.customer_id = c.id
+  JOIN tenant_try_1_support.requesters r ON r.customer_id = c.id JOIN tenant_try_1_support.tickets t ON t.requester_id = r.id ORDER BY t.subject;
 -- loaded again it is the same
 SELECT tenancy.load_sample_data('try-1', s.system_id) FROM tenancy.management_systems s ORDER BY s.system_id;
 INSERT INTO counted SELECT 'again', r.* FROM row_counts('try-1') r;
@@ -55,6 +64,8 @@ SELECT name, city FROM tenant_try_1_crm.customer_overview ORDER BY name;
 INSERT INTO tenant_try_1_crm.customers (name) VALUES ('Mine');
 SELECT tenancy.clear_tenant();
 RESET ROLE;
+SELECT tenancy.remove_sample_data('try-1', 'crm');
+SELECT system_id, column_path, linked_system_id, linked_path, missing FROM tenancy.broken_links('try-1') ORDER BY 1;
 SELECT tenancy.remove_sample_data('try-1', s.system_id) FROM tenancy.management_systems s ORDER BY s.system_id;
 INSERT INTO counted SELECT 'removed', r.* FROM row_counts('try-1') r;
 SELECT a.system_id, a.relation, a.n AS before, b.n AS removed FROM counted a JOIN counted b USING (system_id, relation)

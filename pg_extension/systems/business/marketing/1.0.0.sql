@@ -11,6 +11,7 @@ CREATE TABLE contacts (
     email text NOT NULL CHECK (email ~ '^[^@[:space:]]+@[^@[:space:]]+$'),
     company text,
     country text,
+    customer_id uuid,
     properties jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(properties) = 'object'),
     subscribed_at timestamptz,
     unsubscribed_at timestamptz,
@@ -20,11 +21,14 @@ CREATE TABLE contacts (
     CHECK (unsubscribed_at >= subscribed_at)
 );
 CREATE UNIQUE INDEX contacts_email_key ON contacts (lower(email));
+CREATE INDEX contacts_customer_idx ON contacts (customer_id) WHERE customer_id IS NOT NULL;
 COMMENT ON TABLE contacts IS 'the audience: people who may be written to';
 COMMENT ON COLUMN contacts.id IS 'key';
 COMMENT ON COLUMN contacts.email IS 'unique whatever its case';
 COMMENT ON COLUMN contacts.company IS 'where the person works';
 COMMENT ON COLUMN contacts.country IS 'name or ISO 3166 code';
+COMMENT ON COLUMN contacts.customer_id IS
+    'key of the customer in the CRM, where the tenant has one: a link, no foreign key';
 COMMENT ON COLUMN contacts.properties IS 'object of whatever else is known, for segments';
 COMMENT ON COLUMN contacts.subscribed_at IS 'when the person agreed to be written to; NULL: did not';
 COMMENT ON COLUMN contacts.unsubscribed_at IS 'when the person took that back';

@@ -1,14 +1,15 @@
 /*
  * Marketing: sample data, for version 1.1.0.  Its keys are fixed, so that it can be loaded again and removed.
  */
-INSERT INTO contacts (id, email, company, country, properties, subscribed_at, unsubscribed_at, given_name, family_name) VALUES
-    ('5a000000-0000-4000-8000-000000000101', 'ada@sample.example', 'Anvils Ltd', 'GB', '{"industry": "manufacturing"}',
+INSERT INTO contacts (id, email, company, country, customer_id, properties, subscribed_at, unsubscribed_at, given_name, family_name) VALUES
+    ('5a000000-0000-4000-8000-000000000101', 'ada@sample.example', 'Anvils Ltd', 'GB', '5a000000-0000-4000-8000-000000000101',
+     '{"industry": "manufacturing"}',
      now() - interval '100 days', NULL, 'Ada', 'Forge'),
-    ('5a000000-0000-4000-8000-000000000102', 'ben@sample.example', 'Hammers SA', 'FR', '{"industry": "manufacturing"}',
+    ('5a000000-0000-4000-8000-000000000102', 'ben@sample.example', 'Hammers SA', 'FR', NULL, '{"industry": "manufacturing"}',
      now() - interval '90 days', NULL, 'Ben', 'Hammer'),
-    ('5a000000-0000-4000-8000-000000000103', 'carla@sample.example', 'Brook Inc', 'US', '{"industry": "food"}',
+    ('5a000000-0000-4000-8000-000000000103', 'carla@sample.example', 'Brook Inc', 'US', NULL, '{"industry": "food"}',
      now() - interval '80 days', NULL, 'Carla', 'Brook'),
-    ('5a000000-0000-4000-8000-000000000104', 'dora@sample.example', NULL, 'US', '{}',
+    ('5a000000-0000-4000-8000-000000000104', 'dora@sample.example', NULL, 'US', NULL, '{}',
      now() - interval '70 days', now() - interval '5 days', 'Dora', 'Gate')
 ON CONFLICT DO NOTHING;
 INSERT INTO segments (id, name, description, kind, definition) VALUES

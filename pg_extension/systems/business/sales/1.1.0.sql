@@ -134,6 +134,7 @@ CREATE TABLE leads (
     team_id uuid REFERENCES teams ON DELETE SET NULL,
     estimated_value numeric(14, 2) CHECK (estimated_value >= 0),
     currency text NOT NULL DEFAULT 'USD' CHECK (currency ~ '^[A-Z]{3}$'),
+    customer_id uuid,
     notes text,
     converted_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -145,6 +146,7 @@ CREATE INDEX leads_email_idx ON leads (lower(email));
 CREATE INDEX leads_open_idx ON leads (status, owner_id) WHERE status IN ('new', 'contacted', 'qualified');
 CREATE INDEX leads_team_idx ON leads (team_id);
 CREATE INDEX leads_source_idx ON leads (source_id);
+CREATE INDEX leads_customer_idx ON leads (customer_id) WHERE customer_id IS NOT NULL;
 COMMENT ON TABLE leads IS 'who may become a customer';
 COMMENT ON COLUMN leads.id IS 'key';
 COMMENT ON COLUMN leads.name IS 'name of the person; not empty';
@@ -156,6 +158,8 @@ COMMENT ON COLUMN leads.owner_id IS 'the user who follows it up';
 COMMENT ON COLUMN leads.team_id IS 'the team that follows it up';
 COMMENT ON COLUMN leads.estimated_value IS 'what it may be worth, in the currency';
 COMMENT ON COLUMN leads.currency IS 'ISO 4217 code';
+COMMENT ON COLUMN leads.customer_id IS
+    'key of the customer in the CRM, where the tenant has one: a link, no foreign key';
 COMMENT ON COLUMN leads.notes IS 'free text';
 COMMENT ON COLUMN leads.converted_at IS 'when it became a deal; there exactly when the status is converted';
 COMMENT ON COLUMN leads.created_at IS 'when the row was made';

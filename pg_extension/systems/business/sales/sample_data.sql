@@ -29,18 +29,20 @@ INSERT INTO lead_sources (id, name) VALUES
     ('5a000000-0000-4000-8000-000000000301', 'Sample: fair'),
     ('5a000000-0000-4000-8000-000000000302', 'Sample: website')
 ON CONFLICT DO NOTHING;
-INSERT INTO leads (id, name, company, email, status, owner_id, team_id, source_id, estimated_value, currency, created_at,
+INSERT INTO leads (id, name, company, email, status, owner_id, team_id, source_id, estimated_value, currency, customer_id, created_at,
                    converted_at)
 VALUES
     ('5a000000-0000-4000-8000-000000000401', 'Ada Forge', 'Anvils Ltd', 'ada@sample.example', 'converted', 'sample-ann',
      '5a000000-0000-4000-8000-000000000001', '5a000000-0000-4000-8000-000000000301', 10000, 'EUR',
-     now() - interval '40 days', now() - interval '30 days'),
+     '5a000000-0000-4000-8000-000000000101', now() - interval '40 days', now() - interval '30 days'),
     ('5a000000-0000-4000-8000-000000000402', 'Ben Hammer', 'Hammers SA', 'ben@sample.example', 'qualified', 'sample-bob',
-     '5a000000-0000-4000-8000-000000000001', '5a000000-0000-4000-8000-000000000302', 5000, 'EUR', now() - interval '9 days', NULL),
+     '5a000000-0000-4000-8000-000000000001', '5a000000-0000-4000-8000-000000000302', 5000, 'EUR',
+     NULL, now() - interval '9 days', NULL),
     ('5a000000-0000-4000-8000-000000000403', 'Carla Brook', 'Brook Inc', 'carla@sample.example', 'new', 'sample-cleo',
-     '5a000000-0000-4000-8000-000000000002', '5a000000-0000-4000-8000-000000000302', NULL, 'USD', now() - interval '1 day', NULL),
+     '5a000000-0000-4000-8000-000000000002', '5a000000-0000-4000-8000-000000000302', NULL, 'USD',
+     NULL, now() - interval '1 day', NULL),
     ('5a000000-0000-4000-8000-000000000404', 'Dora Gate', NULL, 'dora@sample.example', 'unqualified', 'sample-cleo',
-     '5a000000-0000-4000-8000-000000000002', NULL, NULL, 'USD', now() - interval '20 days', NULL)
+     '5a000000-0000-4000-8000-000000000002', NULL, NULL, 'USD', NULL, now() - interval '20 days', NULL)
 ON CONFLICT DO NOTHING;
 INSERT INTO deals (id, lead_id, stage_id, name, owner_id, team_id, amount, currency, expected_close_date, closed_at,
                    created_at, forecast_category)

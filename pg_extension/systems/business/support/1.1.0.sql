@@ -53,15 +53,19 @@ CREATE TABLE requesters (
     email text,
     phone text,
     organization text,
+    customer_id uuid,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE UNIQUE INDEX requesters_email_key ON requesters (lower(email));
+CREATE INDEX requesters_customer_idx ON requesters (customer_id) WHERE customer_id IS NOT NULL;
 COMMENT ON TABLE requesters IS 'the customers who ask';
 COMMENT ON COLUMN requesters.id IS 'key';
 COMMENT ON COLUMN requesters.name IS 'full name; not empty';
 COMMENT ON COLUMN requesters.email IS 'unique whatever its case';
 COMMENT ON COLUMN requesters.phone IS 'number';
 COMMENT ON COLUMN requesters.organization IS 'for whom the person asks';
+COMMENT ON COLUMN requesters.customer_id IS
+    'key of the customer in the CRM, where the tenant has one: a link, no foreign key';
 COMMENT ON COLUMN requesters.created_at IS 'when the row was made';
 
 CREATE TABLE statuses (

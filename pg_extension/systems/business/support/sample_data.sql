@@ -13,9 +13,10 @@ INSERT INTO queue_agents (queue_id, agent_id) VALUES
     ('5a000000-0000-4000-8000-000000000101', '5a000000-0000-4000-8000-000000000001'),
     ('5a000000-0000-4000-8000-000000000102', '5a000000-0000-4000-8000-000000000002')
 ON CONFLICT DO NOTHING;
-INSERT INTO requesters (id, name, email, organization) VALUES
-    ('5a000000-0000-4000-8000-000000000201', 'Ada Forge', 'ada@sample.example', 'Anvils Ltd'),
-    ('5a000000-0000-4000-8000-000000000202', 'Carla Brook', 'carla@sample.example', 'Brook Inc')
+INSERT INTO requesters (id, name, email, organization, customer_id) VALUES
+    ('5a000000-0000-4000-8000-000000000201', 'Ada Forge', 'ada@sample.example', 'Anvils Ltd',
+     '5a000000-0000-4000-8000-000000000101'),
+    ('5a000000-0000-4000-8000-000000000202', 'Carla Brook', 'carla@sample.example', 'Brook Inc', NULL)
 ON CONFLICT DO NOTHING;
 
 -- One late on both counts, one in time, one that waits for the customer, one that nobody has looked at.
