@@ -2,8 +2,8 @@
  * launcher.cpp — the one static background worker: it keeps a supervisor running in every database that has work for
  * one of our services.
  *
- * A service is a kind of work that a database may have, with a supervisor of its own: mirrors (tenancy_mongo.so) and
- * rollouts (tenancy.so).  One more is one more line in "services".
+ * A service is a kind of work that a database may have, with a supervisor of its own: mirrors (tenancy_mongo.so), rollouts
+ * and the warm pool (tenancy.so).  One more is one more line in "services".
  *
  * Dynamic workers do not survive a crash of the server, so that something static must start them again; and it must not
  * sit in a database, or that database could not be dropped.  The launcher therefore connects to the shared catalogs
@@ -50,6 +50,8 @@ constexpr ServiceDefinition services[] = {
 	{TENANCY_ROLLOUT_SUPERVISOR, "tenancy_worker", "tenancy", "tenancy_rollout_supervisor_main",
 	 "tenancy rollout supervisor",
 	 "The supervisor of a database with a rollout could not be started."},
+	{TENANCY_POOL_WORKER, "tenancy_worker", "tenancy", "tenancy_pool_worker_main",
+	 "tenancy pool worker", "The worker of a warm pool could not be started."},
 };
 
 using Services = uint32; /* a set of them, by their place */
@@ -777,6 +779,15 @@ attend_all()
 	return wait;
 }
 
+/* Like remember_all_databases(), after what supervisors have said so far. */
+void
+ask_for_all_databases()
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	shared->probe_all = true;
+	LWLockRelease(shared->lock);
+}
+
 void
 forget_launcher(int, Datum)
 {
@@ -843,7 +854,12 @@ tenancy_launcher_main(Datum)
 		if (ConfigReloadPending)
 		{
 			ConfigReloadPending = false;
+			int pool_size_before = pool_size;
+
 			ProcessConfigFile(PGC_SIGHUP);
+			/* Every database may have a pool now. */
+			if (pool_size_before == 0 && pool_size > 0)
+				ask_for_all_databases();
 		}
 	}
 }

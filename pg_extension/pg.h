@@ -12,9 +12,11 @@ extern "C"
 {
 #include "postgres.h"
 
+#include "access/amapi.h"
 #include "access/genam.h"
 #include "access/heapam.h"
 #include "access/htup_details.h"
+#include "access/nbtree.h"
 #include "access/parallel.h"
 #include "access/reloptions.h"
 #include "access/relation.h"
@@ -23,6 +25,7 @@ extern "C"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "access/xloginsert.h"
 #include "catalog/catalog.h"
 #include "catalog/dependency.h"
 #include "catalog/index.h"
@@ -30,6 +33,7 @@ extern "C"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_attrdef.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
@@ -54,6 +58,7 @@ extern "C"
 #include "commands/explain.h"
 #include "commands/extension.h"
 #include "commands/progress.h"
+#include "commands/schemacmds.h"
 #include "commands/sequence.h"
 #include "commands/tablecmds.h"
 #include "commands/trigger.h"
@@ -94,6 +99,7 @@ extern "C"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "parser/parser.h"
+#include "parser/scanner.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -392,6 +398,8 @@ tenancy_modify_user(ResultRelInfo *relinfo, EState *estate)
 #else
 #define tenancy_round_timestamp(timestamp, typmod) AdjustTimestampForTypmod(timestamp, typmod)
 #endif
+/* Until 17 the build of an empty B-tree ended in an fsync. */
+#define TENANCY_EMPTY_INDEX_SYNCS (PG_VERSION_NUM < 170000)
 
 /* A walker as the tree walkers take it: 16 gave it a prototype. */
 #if PG_VERSION_NUM >= 160000

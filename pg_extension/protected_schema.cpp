@@ -296,6 +296,17 @@ protect_new_table(Oid table, const char *schema, const char *schema_column,
 		warn_of_missing_column(table, schema, schema_column);
 }
 
+/* Whoever runs a system's script protects its tables when it has ended, at a fraction of the cost. */
+static bool
+is_left_to_script(Node *statement)
+{
+	if (!IsA(statement, CreateStmt) || !OidIsValid(script_schema()))
+		return false;
+
+	Oid table = RangeVarGetRelid(((CreateStmt *) statement)->relation, NoLock, true);
+	return OidIsValid(table) && get_rel_namespace(table) == script_schema();
+}
+
 /* The tables of the statement that ended, as far as something could protect them.  Kept: CREATE
  * TABLE comes in crowds. */
 static SPIPlanPtr
@@ -424,7 +435,8 @@ extern "C"
 		if (IsA(statement, RenameStmt) && ((RenameStmt *) statement)->renameType == OBJECT_SCHEMA)
 			tenancy::follow_rename(((RenameStmt *) statement)->subname,
 								   ((RenameStmt *) statement)->newname);
-		else if (!creating_extension && row_security && tenancy::may_bring_table(statement))
+		else if (!creating_extension && row_security && tenancy::may_bring_table(statement) &&
+				 !tenancy::is_left_to_script(statement))
 			tenancy::protect_new_tables(!IsA(statement, AlterTableStmt) &&
 										!IsA(statement, RenameStmt));
 		PG_RETURN_NULL();

@@ -2,6 +2,7 @@
  * system_install.cpp — running a system's script in a tenant's schema as the owner role.
  *
  * One transaction makes the schema, runs the script, protects what it made and grants it: it is all there or nothing.
+ * Where the pool has a schema ready (warm_pool.cpp), it is bound to the tenant instead.
  */
 #include "tenancy.h"
 
@@ -31,6 +32,32 @@ installation_error(void *argument)
 			   installation->version, installation->tenant);
 }
 
+/* The plan of a query of text parameters, kept: provisioning from the warm pool is little more than these queries. */
+static SPIPlanPtr
+kept_plan(const char *query, int count, Oid *types)
+{
+	constexpr int room = 32;
+	static struct
+	{
+		const char *query; /* a literal: known by its address */
+		SPIPlanPtr plan;
+	} kept[room];
+
+	for (auto &entry : kept)
+	{
+		if (entry.query == query)
+			return entry.plan;
+		if (entry.query)
+			continue;
+		SPIPlanPtr plan = SPI_prepare_cursor(query, count, types, CURSOR_OPT_GENERIC_PLAN);
+		if (!plan || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare \"%s\": %s", query, SPI_result_code_string(SPI_result));
+		entry = {query, plan};
+		return plan;
+	}
+	elog(ERROR, "there is no room for the plan of \"%s\"", query);
+}
+
 /* A query of text parameters; its first row's columns as strings, null if there is no row. */
 template <int count>
 static char **
@@ -46,7 +73,7 @@ query_row(const char *query, const char *const (&parameters)[count])
 		values[i] = parameters[i] ? CStringGetTextDatum(parameters[i]) : (Datum) 0;
 		nulls[i] = parameters[i] ? ' ' : 'n';
 	}
-	int result = SPI_execute_with_args(query, count, types, values, nulls, false, 1);
+	int result = SPI_execute_plan(kept_plan(query, count, types), values, nulls, false, 1);
 	if (result < 0)
 		elog(ERROR, "could not run \"%s\": %s", query, SPI_result_code_string(result));
 	if (SPI_processed == 0 || !SPI_tuptable)
@@ -165,6 +192,13 @@ install_dependencies(const Installation &installation)
 static void
 check_dependencies(const Installation &installation)
 {
+	/* Nothing is asked of most: the long question costs as much as the rest of a ready schema's installation. */
+	if (!query_row("SELECT 1 FROM tenancy.system_versions v "
+				   "WHERE v.version_id = $1 AND v.dependencies IS NOT NULL UNION ALL "
+				   "SELECT 1 FROM tenancy.tenant_versions h "
+				   "WHERE h.tenant_id = $2 AND h.dependencies ? $3",
+				   {installation.version_id, installation.tenant, installation.system}))
+		return;
 	if (installation.with_dependencies)
 		install_dependencies(installation);
 	query_row("SELECT tenancy.check_tenant_dependencies($1, $2, $3, $4)",
@@ -203,16 +237,10 @@ install(Installation *installation)
 	error_context_stack = &callback;
 	TenantSchema schema = {installation->tenant, NameStr(installation->role),
 						   NameStr(installation->schema), InvalidOid};
-	SystemScript script = {installation->script, schema.name, schema.tenant, false, 0};
-	schema.oid = create_tenant_schema(schema.tenant, schema.name);
-	run_system_script(&script);
-	protect_and_grant(schema, NIL);
-	grant_usage(schema);
-	if (installation->verification)
+	if (!claim_spare(installation->version_id, &schema))
 	{
-		SystemScript verification = {installation->verification, schema.name, schema.tenant, true,
-									 0};
-		run_system_script(&verification);
+		schema.oid = make_system_schema(schema, installation->script, installation->verification);
+		grant_usage(schema);
 	}
 	write_installation(*installation);
 	error_context_stack = callback.previous;

@@ -47,8 +47,8 @@ append_name(StringInfo names, const char *schema, Oid relation)
  * An identity column counts without a privilege of the user's.  Other sequences are usable but not readable: what stands
  * in them, no policy hides.
  */
-static bool
-needs_grant(Oid sequence)
+bool
+sequence_needs_grant(Oid sequence)
 {
 	Oid table;
 	int32 column;
@@ -162,7 +162,7 @@ protect_and_grant(const TenantSchema &schema, List *known)
 					append_name(&tables, schema.name, relation);
 				break;
 			case RELKIND_SEQUENCE:
-				if (is_new && needs_grant(relation))
+				if (is_new && sequence_needs_grant(relation))
 					append_name(&sequences, schema.name, relation);
 				break;
 			case RELKIND_MATVIEW:

@@ -170,7 +170,11 @@ run_system_script(SystemScript *script)
 							 GUC_ACTION_SAVE, true, 0, false);
 	if (!tenant_id_problem(script->tenant))
 		enter_script(script->tenant);
+	/* Planning for them costs more than the index of an empty table. */
+	(void) set_config_option("max_parallel_maintenance_workers", "0", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	error_context_stack = &callback;
+	enter_script_schema(get_namespace_oid(script->schema, false));
 	foreach (cell, statements)
 	{
 		auto *statement = static_cast<ScriptStatement *>(lfirst(cell));
@@ -179,6 +183,7 @@ run_system_script(SystemScript *script)
 		script->line = statement->line;
 		run_statement(statement, script->is_verification);
 	}
+	leave_script_schema();
 	script->line = 0;
 	error_context_stack = callback.previous;
 	leave_script();

@@ -28,10 +28,15 @@
  *   system_install.cpp    a system in a tenant's own schema
  *   system_update.cpp     one script of a migration in a tenant's schema
  *   data_loss.cpp         what a rollback would take away
+ *   warm_pool.cpp         schemas that are ready before their tenants come
+ *   spare_script.cpp      which scripts can make a schema before its tenant is known
+ *   script_scope.cpp      what is done otherwise while the script of a system runs
+ *   empty_index.cpp       empty indexes of a system without a build
  *   database_command.cpp  commands that need a database to themselves
  *   rollout.cpp           leading all tenants of a system to a version
  *   launcher.cpp          the one static background worker (in ../bgworker)
  *   rollout_worker.cpp    the workers of rollouts (in ../bgworker)
+ *   pool_worker.cpp       keeps the warm pool full (in ../bgworker)
  *
  * The lifecycle of a tenant is SQL (tenant_lifecycle.sql), because it is transactions over rows.
  */
@@ -73,6 +78,9 @@ _PG_init(void)
 	tenancy::database_command_init();
 	tenancy::data_loss_init();
 	tenancy::rollout_init();
+	tenancy::warm_pool_init();
+	tenancy::script_scope_init();
+	tenancy::empty_index_init();
 	tenancy::launcher_init();
 
 	MarkGUCPrefixReserved("tenancy");

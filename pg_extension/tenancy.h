@@ -18,6 +18,9 @@ void policy_plan_init();
 void database_command_init();
 void data_loss_init();
 void rollout_init();
+void warm_pool_init();
+void script_scope_init();
+void empty_index_init();
 void launcher_init();
 
 /* tenant_context.cpp: the tenant in force, or null. */
@@ -77,6 +80,7 @@ uint64 registry_generation();
 void lock_tenant(const char *id);
 bool hold_tenant(const char *id); /* for the session; false if somebody else has the lock */
 void ensure_tenant_role(const char *id, NameData *role);
+void check_schema_is_free(const char *id, const char *schema);
 Oid create_tenant_schema(const char *id, const char *schema);
 Oid tenancy_owner();
 
@@ -168,6 +172,30 @@ struct TenantSchema
 List *relations_of_schema(Oid schema);
 void protect_and_grant(const TenantSchema &schema, List *known);
 void grant_usage(const TenantSchema &schema);
+bool sequence_needs_grant(Oid sequence);
+
+/*
+ * warm_pool.cpp: a system in a new schema, protected and granted but for USAGE; or a ready one, with USAGE, whose OID is put
+ * into "schema".  False if there is none.  The caller has connected to SPI.
+ */
+Oid make_system_schema(const TenantSchema &schema, const char *script, const char *verification);
+bool claim_spare(const char *version_id, TenantSchema *schema);
+extern int pool_size;
+
+/* spare_script.cpp: what a script is run with before its tenant is known; why it cannot be, or null. */
+struct SpareWords
+{
+	const char *schema;
+	const char *tenant;
+};
+const char *spare_refusal(const char *script, const SpareWords &words);
+
+/*
+ * script_scope.cpp: the schema whose system's script runs, or InvalidOid.  Nothing needs to be restored after an error.
+ */
+Oid script_schema();
+void enter_script_schema(Oid schema);
+void leave_script_schema();
 
 /* system_update.cpp: an error context callback, whose argument is the text. */
 void migration_error(void *description);

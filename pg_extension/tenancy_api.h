@@ -15,7 +15,8 @@ enum TenancyWorkerKind
 	TENANCY_APPLY_WORKER,		/* one a foreign server */
 	TENANCY_REGISTRY_WORKER,	/* one a foreign server whose registry acts */
 	TENANCY_ROLLOUT_SUPERVISOR, /* one a database */
-	TENANCY_ROLLOUT_WORKER		/* some for each rollout that runs */
+	TENANCY_ROLLOUT_WORKER,		/* some for each rollout that runs */
+	TENANCY_POOL_WORKER			/* one a database */
 };
 
 /* The start of a worker's bgw_extra; its argument is its database. */

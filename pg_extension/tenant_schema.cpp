@@ -83,9 +83,18 @@ ensure_tenant_role(const char *id, NameData *role)
 	Oid argument_types[] = {TEXTOID, NAMEOID};
 	Datum arguments[] = {CStringGetTextDatum(id), NameGetDatum(role)};
 
-	SPI_execute_with_args(
-		"SELECT t.role_name FROM tenancy.tenants t WHERE t.tenant_id OPERATOR(pg_catalog.=) $1", 1,
-		argument_types, arguments, nullptr, false, 1);
+	static SPIPlanPtr plan;
+	if (!plan)
+	{
+		SPIPlanPtr prepared = SPI_prepare_cursor(
+			"SELECT t.role_name FROM tenancy.tenants t "
+			"WHERE t.tenant_id OPERATOR(pg_catalog.=) $1",
+			1, argument_types, CURSOR_OPT_GENERIC_PLAN);
+		if (!prepared || SPI_keepplan(prepared) != 0)
+			elog(ERROR, "could not prepare: %s", SPI_result_code_string(SPI_result));
+		plan = prepared;
+	}
+	SPI_execute_plan(plan, arguments, nullptr, false, 1);
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("tenant \"%s\" does not exist", id)));
@@ -120,8 +129,8 @@ ensure_tenant_role(const char *id, NameData *role)
 		argument_types, arguments, nullptr, false, 0);
 }
 
-Oid
-create_tenant_schema(const char *id, const char *schema)
+void
+check_schema_is_free(const char *id, const char *schema)
 {
 	if (OidIsValid(get_namespace_oid(schema, true)))
 		ereport(ERROR,
@@ -129,7 +138,12 @@ create_tenant_schema(const char *id, const char *schema)
 				 errdetail("It was not made for tenant \"%s\", so it is not used for it.", id),
 				 errhint("Move it out of the way: ALTER SCHEMA %s RENAME TO %s;",
 						 quote_identifier(schema), quote_identifier(psprintf("old_%s", schema)))));
+}
 
+Oid
+create_tenant_schema(const char *id, const char *schema)
+{
+	check_schema_is_free(id, schema);
 	run(psprintf("CREATE SCHEMA %s AUTHORIZATION %s", quote_identifier(schema),
 				 quote_identifier(GetUserNameFromId(tenancy_owner(), false))));
 	return get_namespace_oid(schema, false);
