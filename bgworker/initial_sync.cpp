@@ -25,6 +25,7 @@ namespace
 
 constexpr int portion_rows = 1000;
 constexpr Size portion_bytes = 4 * 1024 * 1024;
+constexpr int progress_of_expected = 10; /* beyond COPY's own: how many documents there are */
 
 /* How a copy is made; it is tried from the first towards the last. */
 struct Method
@@ -48,6 +49,8 @@ struct Copy
 	TidSet *seen;	  /* null: the table was empty */
 	bool load;		  /* in bulk */
 	int64 rows;
+	int64 bytes_read;
+	int64 expected; /* documents, by the collection's own count */
 	uint64 generation; /* of the catalogue that says that the copy is wanted */
 
 	/* Documents that wait for a careful portion. */
@@ -169,6 +172,7 @@ take_document(Copy *copy, const bson_t *document)
 			tid_set_add(copy->seen, where);
 	}
 	copy->rows++;
+	copy->bytes_read += document->len;
 }
 
 /* From time to time: shows how far the copy is, and looks whether it is still wanted. */
@@ -180,6 +184,7 @@ go_on(Copy *copy)
 	if (copy->rows % portion_rows != 0)
 		return true;
 	pgstat_progress_update_param(PROGRESS_COPY_TUPLES_PROCESSED, copy->rows);
+	pgstat_progress_update_param(PROGRESS_COPY_BYTES_PROCESSED, copy->bytes_read);
 	generation = tenancy_api()->mirror_generation();
 	if (generation == copy->generation)
 		return true;
@@ -189,12 +194,27 @@ go_on(Copy *copy)
 
 /* ---- the copy ---- */
 
+/* For the view only, and from the collection's metadata: it costs nothing, and may be wrong after a crash of MongoDB. */
+int64
+count_documents(const Copy *copy)
+{
+	return guarded([&]() -> int64 {
+		Document count;
+		bson_iter_t n;
+
+		BSON_APPEND_UTF8(count.get(), "count", copy->table->collection);
+		Document reply = copy->client->command(copy->table->database, count.get());
+		return bson_iter_init_find(&n, reply.get(), "n") ? bson_iter_as_int64(&n) : 0;
+	});
+}
+
 void
 begin_progress(Copy *copy)
 {
 	pgstat_progress_start_command(PROGRESS_COMMAND_COPY, copy->table->local);
 	pgstat_progress_update_param(PROGRESS_COPY_COMMAND, PROGRESS_COPY_COMMAND_FROM);
 	pgstat_progress_update_param(PROGRESS_COPY_TYPE, PROGRESS_COPY_TYPE_CALLBACK);
+	pgstat_progress_update_param(progress_of_expected, copy->expected);
 }
 
 /* Locks the table and decides how it is filled; false if its definition has changed. */
@@ -203,6 +223,7 @@ begin(Copy *copy)
 {
 	copy->generation = tenancy_api()->mirror_generation();
 	copy->cut = cluster_time_now(copy->client);
+	copy->expected = count_documents(copy);
 	copy->holder = own<CursorHolder>(copy->context);
 	build_command(copy);
 

@@ -169,3 +169,27 @@ FROM tenancy_mongo.mirror_table m
 COMMENT ON VIEW tenancy_mongo.stat_mirror IS 'one row a mirrored table: its state, its lag, its last error';
 GRANT SELECT ON tenancy_mongo.stat_mirror TO pg_monitor;
 
+-- COPY's progress, and one parameter beyond it: how many documents there are.
+CREATE VIEW tenancy_mongo.progress_initial_sync AS
+SELECT s.srvname AS server,
+       m.local_table,
+       c.pid,
+       c.param3 AS documents,
+       c.param11 AS documents_expected,
+       c.param1 AS bytes,
+       a.xact_start AS started_at,
+       r.rate AS documents_per_second,
+       CASE WHEN r.rate OPERATOR(pg_catalog.>) 0 THEN pg_catalog.make_interval(secs =>
+           GREATEST(0, c.param11 OPERATOR(pg_catalog.-) c.param3)::double precision OPERATOR(pg_catalog./) r.rate)
+       END AS time_left
+FROM pg_catalog.pg_stat_get_progress_info('COPY') c
+     JOIN tenancy_mongo.mirror_table m ON m.local_table::oid OPERATOR(pg_catalog.=) c.relid
+     JOIN tenancy_mongo.stream st USING (stream_id)
+     JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) c.pid
+         AND a.backend_type OPERATOR(pg_catalog.=) 'tenancy mirror apply worker'
+     LEFT JOIN pg_catalog.pg_foreign_server s ON s.oid OPERATOR(pg_catalog.=) st.server
+     CROSS JOIN LATERAL (SELECT c.param3 OPERATOR(pg_catalog./) NULLIF(
+         EXTRACT(epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) a.xact_start), 0)::double precision) r(rate)
+WHERE c.datid OPERATOR(pg_catalog.=) st.database;
+COMMENT ON VIEW tenancy_mongo.progress_initial_sync IS 'the copies that are under way: how far they are and how long they will take';
+GRANT SELECT ON tenancy_mongo.progress_initial_sync TO pg_monitor;

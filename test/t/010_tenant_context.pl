@@ -76,7 +76,7 @@ my $primary = new_node('primary', "shared_preload_libraries = 'tenancy'");
 $primary->start;
 $primary->safe_psql('postgres', q(
 	CREATE EXTENSION tenancy_business CASCADE;
-	SELECT tenancy.register_version('crm', '1.1.0', 'CREATE TABLE customers (id uuid PRIMARY KEY, name text, mood text)');
+	SELECT tenancy.register_version('crm', '9.0.0', 'CREATE TABLE customers (id uuid PRIMARY KEY, name text, mood text)');
 	SELECT tenancy.register_system('notes', 'Notes', 'notes', 'us');
 	SELECT tenancy.register_version('notes', '1.0.0', 'CREATE TABLE note (id serial, body text)');
 	SELECT tenancy.assign_tier_system('*', 'notes'), tenancy.assign_tier_system('gold', 'crm');
