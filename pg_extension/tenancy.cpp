@@ -2,6 +2,7 @@
  * tenancy.cpp — the table of contents of tenancy.so.
  *
  *   tenant_context.cpp    the setting that names the tenant in force, and who may write it
+ *   context_lock.cpp      what keeps a transaction to one context, and a bound role to its own
  *   context_access.cpp    how far the context reaches: client, admin of a scope, superadmin
  *   context_token.cpp     a context that the application hands over signed
  *   token_key.cpp         the keys that tokens are signed with

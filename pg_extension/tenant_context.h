@@ -1,7 +1,8 @@
 /*
  * tenant_context.h — what the files of the tenant context share.
  *
- *   tenant_context.cpp     the tenant's setting; the context in force, and the lock of a transaction
+ *   tenant_context.cpp     the tenant's setting, and the context in force
+ *   context_lock.cpp       identities of contexts; the lock of a transaction, the binding of a role
  *   context_access.cpp     the setting beside it: the role class and its scope
  *   context_token.cpp      the signed token, a third setting, which everybody may write
  *   token_key.cpp          the keys that sign tokens
@@ -134,8 +135,19 @@ bool context_was_lost();
 /* The transaction has had a context: whose, or null. */
 const Identity *transaction_lock();
 
+/* Locks the transaction to a context, unless it is locked to one. */
+void engage_lock(const Identity &identity);
+void engage_lock(const Claims &claims);
+
 /* A setting of the context was written within this transaction. */
 bool context_written_in_transaction();
+void note_write();
+
+/* Before anything is written: where two settings are written, one after the other, an error would name the first. */
+void require_lock(const Claims &claims);
+
+/* A role that a superuser has bound to a context leaves it by no authority of its own. */
+bool binding_allows(const Claims &wanted);
 
 /* Check hooks ask whether a context may come into force in this transaction; they set the GUC_check_… of the answer. */
 bool check_lock(const Claims &wanted, bool by_token);
