@@ -378,7 +378,8 @@ BEGIN
     ELSIF rollout.state <> 'running' THEN
         action := 'stop';
         IF rollout.state IN ('paused', 'failed', 'cancelled') THEN
-            verdict := format('rollout %s is %s', rollout.rollout_id, rollout.state) || coalesce(': ' || rollout.reason, '');
+            verdict := CASE rollout.state WHEN 'failed' THEN format('rollout %s is over, and tenants have failed', rollout.rollout_id)
+                            ELSE format('rollout %s is %s', rollout.rollout_id, rollout.state) || coalesce(': ' || rollout.reason, '') END;
         END IF;
         RETURN;
     ELSIF tenancy.scripts_were_edited(rollout) THEN
