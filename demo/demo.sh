@@ -4,7 +4,7 @@
 #     usage: demo.sh [--clean] [directory]
 #
 # Installs what is missing, builds, starts a private PostgreSQL and a private one-node replica set under the directory
-# (.work/demo), and plays the files 1_… to 7_… of this directory, printing what is typed and what comes back.  The servers run on
+# (.work/demo), and plays the files 1_… to 9_… of this directory, printing what is typed and what comes back.  The servers run on
 # afterwards, to be tried.  Each step is checked: a demo that does not show what it says exits with an error.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../test/support/common.sh"
@@ -151,6 +151,15 @@ play()
 	step "9. How the mirrors are"
 	type_sql postgres 7_mirror.sql
 	expect 'streaming' "the mirrors stream"
+
+	step "10. A new version of the CRM, for all tenants"
+	type_sql postgres 8_rollout.sql
+	expect '0 .*tenant-001 .*1\.1\.0 .*1\.2\.0' "the canary goes first"
+	wait_until 30 "the rollout is done" query_is "SELECT state = 'done' FROM tenancy.rollout_progress"
+	type_sql postgres 9_rolled_out.sql 1
+	expect 'tenant-003 .*crm .*1\.2\.0' "every tenant has the new version, the suspended one too"
+	expect 'SQLSTATE 55000' "a rollback that would lose data is refused"
+	expect 'Column "vat_number" of table "customers"' "and it says what would be lost"
 }
 
 # usage: type_sql role file [errors]
