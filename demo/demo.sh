@@ -81,7 +81,8 @@ start_mongo_with_user()
 start_postgres_with_credentials()
 {
 	step "Starting a private PostgreSQL: port $pg_port, its socket in $pg_socket"
-	start_postgres <<< "tenancy_mongo.credentials_file = '$demo/credentials.conf'"
+	# Mirrors and rollouts have workers in each database.
+	printf '%s\n' "tenancy_mongo.credentials_file = '$demo/credentials.conf'" 'max_worker_processes = 16' | start_postgres
 	psql postgres postgres -qc 'CREATE DATABASE platform'
 }
 
