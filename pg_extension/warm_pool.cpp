@@ -558,6 +558,7 @@ extern "C"
 {
 PG_FUNCTION_INFO_V1(tenancy_make_spare);
 PG_FUNCTION_INFO_V1(tenancy_wake_pool);
+PG_FUNCTION_INFO_V1(tenancy_make_reference);
 
 PGDLLEXPORT Datum
 tenancy_make_spare(PG_FUNCTION_ARGS)
@@ -566,6 +567,25 @@ tenancy_make_spare(PG_FUNCTION_ARGS)
 
 	SPI_connect();
 	namestrcpy(result, tenancy::make_spare(text_to_cstring(PG_GETARG_TEXT_PP(0))));
+	SPI_finish();
+	PG_RETURN_NAME(result);
+}
+
+/* A version as a tenant would have it, in a schema that schema_drift() takes back. */
+PGDLLEXPORT Datum
+tenancy_make_reference(PG_FUNCTION_ARGS)
+{
+	const char *script, *verification;
+	Name result = (Name) palloc0(NAMEDATALEN);
+
+	SPI_connect();
+	tenancy::read_scripts(text_to_cstring(PG_GETARG_TEXT_PP(0)), &script, &verification);
+	tenancy::TenantSchema schema = {text_to_cstring(PG_GETARG_TEXT_PP(1)),
+									NameStr(*PG_GETARG_NAME(2)), tenancy::random_words().schema,
+									InvalidOid};
+	schema.oid = tenancy::make_system_schema(schema, script, nullptr);
+	tenancy::grant_usage(schema);
+	namestrcpy(result, schema.name);
 	SPI_finish();
 	PG_RETURN_NAME(result);
 }
