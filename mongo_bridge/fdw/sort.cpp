@@ -193,6 +193,10 @@ is_plain(const SortKey *key)
 	return key->kind != FieldKind::string && !needs_rank(key) && !may_meet_array;
 }
 
+/*
+ * Null and missing are one value to a sort of MongoDB, but undefined, a type that old drivers have left behind, is less.  Here
+ * all three are null: where they must tie, because another key follows, they are made one.
+ */
 bool
 sort_is_plain(List *keys)
 {
@@ -201,7 +205,9 @@ sort_is_plain(List *keys)
 	foreach (cell, keys)
 	{
 		SortKey key = sort_key_from_list(lfirst_node(List, cell));
-		if (!is_plain(&key))
+		bool last = lnext(keys, cell) == nullptr;
+
+		if (!is_plain(&key) || (!last && !key.not_null))
 			return false;
 	}
 	return true;

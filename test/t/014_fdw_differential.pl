@@ -2,7 +2,8 @@
 #
 # The documents hold the awkward values of every type that fit the columns; the copy is read without pushdown.  Queries are
 # made of conditions, orders, bounds, DISTINCT, groups and aggregates by chance, and their results compared, in order where
-# they have one.  The seed is printed; DIFFERENTIAL_SEED=… plays it again, DIFFERENTIAL_QUERIES says how many.
+# they have one.  The queries are the same in each run, so that a failure is the fault of a change; DIFFERENTIAL_SEED=random
+# makes others and prints their seed, DIFFERENTIAL_SEED=n plays them again, DIFFERENTIAL_QUERIES says how many.
 
 use strict;
 use warnings FATAL => 'all';
@@ -15,7 +16,9 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $seed    = $ENV{DIFFERENTIAL_SEED} // int(rand(1_000_000_000));
+# This one has found a null and an undefined that did not tie in an order of two keys.
+my $seed    = $ENV{DIFFERENTIAL_SEED} || 348246396;
+$seed = int(rand(1_000_000_000)) if $seed eq 'random';
 my $queries = $ENV{DIFFERENTIAL_QUERIES} // 4000;
 diag("seed $seed");
 srand($seed);
