@@ -16,7 +16,7 @@ namespace tenancy
 {
 
 int max_rollout_workers = 4;
-int rollout_worker_tenants = 128;
+int rollout_worker_tenants = 256;
 
 void
 rollout_init()
@@ -29,7 +29,7 @@ rollout_init()
 	DefineCustomIntVariable("tenancy.rollout_worker_tenants",
 							"Sets after how many tenants a background worker of a rollout is replaced.",
 							"What it has in memory grows with the schemas that it has seen.",
-							&rollout_worker_tenants, 128, 1, 1000000, PGC_SIGHUP, 0, nullptr,
+							&rollout_worker_tenants, 256, 1, 1000000, PGC_SIGHUP, 0, nullptr,
 							nullptr, nullptr);
 }
 
