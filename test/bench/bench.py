@@ -6,6 +6,7 @@ import fdw_scan
 import mirror_copy
 import mirror_drain
 import mirror_lag
+import provision
 import rls_context
 import rls_cost
 import rls_pool
@@ -13,7 +14,7 @@ import rollout
 from lab import Lab
 
 PARTS = {"scan": fdw_scan, "copy": mirror_copy, "drain": mirror_drain, "lag": mirror_lag, "rls": rls_cost, "context": rls_context,
-         "pool": rls_pool, "rollout": rollout}
+         "pool": rls_pool, "rollout": rollout, "provision": provision}
 
 
 def main():
@@ -29,6 +30,7 @@ def main():
     parser.add_argument("--only", default="", help="regular expression: the contenders that rls compares")
     parser.add_argument("--tenants", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--levels", default="10,100", help="numbers of tenants at which provision measures: 10,100,1000,5000")
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all if none is named")
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(PARTS)

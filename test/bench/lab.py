@@ -25,6 +25,7 @@ class Lab:
         self.only = re.compile(arguments.only)
         self.tenants = arguments.tenants
         self.rounds = arguments.rounds
+        self.levels = [int(level) for level in arguments.levels.split(",")]
         self.mongo_host = arguments.mongo
         self.mongo_uri = f"mongodb://{arguments.mongo}/?replicaSet=rs0"
         self.server = f"host={arguments.socket} port={arguments.port}"

@@ -1,0 +1,114 @@
+"""provision.py - a tenant's schema, ready and by its script, beside the same objects by plain SQL in one open session.
+
+The system is that of rollout.py.  The floors make its tables, indexes, keys, views, rows, one policy a table and the grants:
+"plain" as people write it, keys added afterwards and GRANT ... ON ALL TABLES, and "lean", keys within CREATE TABLE and grants by
+name.  Each is one message and one transaction.  Ours makes two policies a table, and rows in the catalogue besides.  All take
+turns at each number of tenants that are there already, which the lean statements make.
+"""
+import statistics
+import threading
+import time
+
+import rollout
+from lab import say
+
+DATABASE = "bench_provision"
+SPARES = 24
+SAMPLES = 20
+
+
+def run(lab):
+    bench = Bench(lab)
+    bench.prepare()
+    results = {}
+    for level in lab.levels:
+        bench.fill(level)
+        results[level] = bench.measure(level)
+    for level, times in results.items():
+        for ours, floor, target in (("warm", None, "<= 2 ms at 1,000"), ("cold", "plain", "<= 0.40"), ("cold", "lean", "<= 0.70")):
+            here, there = times[ours], times.get(floor)
+            what = f"provision at {level:,} tenants, {ours}" + (f"; floor: {floor} statements" if floor else "")
+            lab.report.add(what, here, "ms", there, here / there if there else None, target)
+    first, last = (results[level] for level in (min(lab.levels), max(lab.levels)))
+    for ours, target in (("warm", "flat"), ("cold", "<= 1.30")):
+        lab.report.add(f"growth of {ours} from {min(lab.levels):,} to {max(lab.levels):,} tenants", last[ours], "ms", first[ours],
+                       last[ours] / first[ours], target)
+
+
+def statements(schema, tenant, lean):
+    """The objects of rollout.py's system, in a schema of their own."""
+    literal, later, body = f"'{tenant}'", [], []
+    for statement in rollout.install_script():
+        statement = statement.replace("@tenant@", literal)
+        if not lean and " FOREIGN KEY " in statement:
+            table, constraint = statement.split()[2], statement.rsplit(", CONSTRAINT ", 1)[1].rstrip()[:-1]
+            later.append(f"ALTER TABLE {table} ADD CONSTRAINT {constraint}")
+            statement = statement.rsplit(", CONSTRAINT ", 1)[0] + ")"
+        body.append(statement)
+    policies = [text for table in rollout.TABLES for text in (
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+        f"CREATE POLICY tenant_only ON {table} USING (tenant_id = current_setting('app.current_tenant_id', true))")]
+    names = ", ".join(rollout.TABLES + ["open_lead", "account_value"]) if lean else f"ALL TABLES IN SCHEMA {schema}"
+    grants = [f"GRANT USAGE ON SCHEMA {schema} TO bench_app", f"GRANT SELECT, INSERT, UPDATE, DELETE ON {names} TO bench_app"]
+    return ["BEGIN", f"CREATE SCHEMA {schema}", f"SET LOCAL search_path TO {schema}"] + body + later + policies + grants + ["COMMIT"]
+
+
+class Bench:
+    def __init__(self, lab):
+        self.lab = lab
+        self.number = 0
+        self.there = 0
+
+    def execute(self, sql, parameters=None):
+        return self.lab.execute(sql, parameters, DATABASE)
+
+    def prepare(self):
+        self.lab.execute(f"DROP DATABASE IF EXISTS {DATABASE}")
+        self.lab.execute(f"CREATE DATABASE {DATABASE}")
+        for role, in self.lab.execute("SELECT rolname FROM pg_roles WHERE rolname ~ '^(tenant_p[0-9]+|bench_app)$'"):
+            self.lab.execute(f'DROP ROLE "{role}"')
+        self.lab.execute("CREATE ROLE bench_app")
+        self.execute("CREATE EXTENSION tenancy")
+        for system in ("warm", "cold"):
+            self.execute(f"SELECT tenancy.register_system('{system}', 'Bench', '{system}', 'bench')")
+            self.execute(f"SELECT tenancy.register_version('{system}', '1.0.0', %s)", (";\n".join(rollout.install_script()),))
+        self.execute(f"SELECT tenancy.set_pool_size('warm', {SPARES})")
+
+    def fill(self, level):
+        say(f"making {level:,} tenants")
+        todo = range(self.there, level)
+        self.there = max(self.there, level)
+
+        def work(part):
+            with self.lab.connect(DATABASE) as connection:
+                connection.execute("SET synchronous_commit = off")
+                for number in part:
+                    connection.execute(";".join(statements(f"fill_{number}", "fill", True)), prepare=False)
+        threads = [threading.Thread(target=work, args=(todo[half::2],)) for half in (0, 1)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.execute("VACUUM (ANALYZE) pg_class, pg_attribute, pg_type, pg_index, pg_depend, pg_constraint, pg_namespace")
+        self.execute("CHECKPOINT")
+
+    def measure(self, level):
+        times = {"plain": [], "lean": [], "cold": [], "warm": []}
+        sessions = {name: self.lab.connect(DATABASE) for name in times}
+        for sample in range(SAMPLES + 1):
+            self.lab.wait_until("the pool to be full", 120, lambda: self.execute("SELECT ready FROM tenancy.stat_pool WHERE system_id = 'warm'")[0][0] == SPARES)
+            for name, session in sessions.items():
+                self.number += 1
+                tenant, schema = f"p{self.number}", f"own_{self.number}"
+                if name in ("warm", "cold"):
+                    session.execute(f"SELECT tenancy.create_tenant('{tenant}', 'Tenant')")
+                    text = f"SELECT tenancy.install_system('{tenant}', '{name}')"
+                else:
+                    text = ";".join(statements(schema, tenant, name == "lean"))
+                begin = time.perf_counter()
+                session.execute(text, prepare=False)
+                if sample:  # the first warms the session's caches
+                    times[name].append((time.perf_counter() - begin) * 1000)
+        for session in sessions.values():
+            session.close()
+        return {name: statistics.median(values) for name, values in times.items()}
