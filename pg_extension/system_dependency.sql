@@ -114,9 +114,18 @@ DECLARE
     unmet record;
     broken text;
     problem text;
+    wanted tenancy.system_versions;
+    has_conflicts boolean;
+    is_needed boolean;
 BEGIN
-    SELECT tenancy.incompatibility(check_tenant_dependencies.tenant_id, v.system_id, v.version, v.compatibility) INTO problem
-      FROM tenancy.system_versions v WHERE v.version_id = check_tenant_dependencies.version_id;
+    -- Most versions need nothing and nobody: a rollout asks this for each tenant.
+    SELECT v.* INTO wanted FROM tenancy.system_versions v WHERE v.version_id = check_tenant_dependencies.version_id;
+    SELECT bool_or(h.compatibility ? 'conflicts'), bool_or(h.dependencies ? check_tenant_dependencies.system_id)
+      INTO has_conflicts, is_needed
+      FROM tenancy.tenant_versions h WHERE h.tenant_id = check_tenant_dependencies.tenant_id;
+    IF wanted.compatibility IS NOT NULL OR has_conflicts THEN
+        problem := tenancy.incompatibility(check_tenant_dependencies.tenant_id, wanted.system_id, wanted.version, wanted.compatibility);
+    END IF;
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',
@@ -124,7 +133,9 @@ BEGIN
             DETAIL = problem,
             HINT = format('SELECT version, compatibility FROM tenancy.system_versions WHERE system_id = %L;', check_tenant_dependencies.system_id);
     END IF;
-    FOR unmet IN SELECT * FROM tenancy.unmet_dependencies(check_tenant_dependencies.tenant_id, check_tenant_dependencies.version_id)
+    FOR unmet IN
+        SELECT d.* FROM tenancy.unmet_dependencies(check_tenant_dependencies.tenant_id, check_tenant_dependencies.version_id) d
+         WHERE wanted.dependencies IS NOT NULL
     LOOP
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',
@@ -136,6 +147,9 @@ BEGIN
             HINT = tenancy.dependency_hint(check_tenant_dependencies.tenant_id, unmet.system_id, unmet.range, unmet.present);
     END LOOP;
 
+    IF is_needed IS NOT TRUE THEN
+        RETURN;
+    END IF;
     SELECT string_agg(format('"%s" %s needs %s', b.dependent, b.version, b.range), ', ') INTO broken
       FROM tenancy.broken_dependents(check_tenant_dependencies.tenant_id, check_tenant_dependencies.system_id,
                                      check_tenant_dependencies.version) b;
