@@ -194,9 +194,10 @@ check_dependencies(const Installation &installation)
 {
 	/* Nothing is asked of most: the long question costs as much as the rest of a ready schema's installation. */
 	if (!query_row("SELECT 1 FROM tenancy.system_versions v "
-				   "WHERE v.version_id = $1 AND v.dependencies IS NOT NULL UNION ALL "
-				   "SELECT 1 FROM tenancy.tenant_versions h "
-				   "WHERE h.tenant_id = $2 AND h.dependencies ? $3",
+				   "WHERE v.version_id = $1 "
+				   "AND (v.dependencies IS NOT NULL OR v.compatibility IS NOT NULL) UNION ALL "
+				   "SELECT 1 FROM tenancy.tenant_versions h WHERE h.tenant_id = $2 "
+				   "AND (h.dependencies ? $3 OR h.compatibility ? 'conflicts')",
 				   {installation.version_id, installation.tenant, installation.system}))
 		return;
 	if (installation.with_dependencies)
