@@ -26,6 +26,14 @@ check:
 check-versions:
 	@test/support/check_versions.sh
 
+# The tests under AddressSanitizer and UndefinedBehaviorSanitizer.
+check-asan:
+	@test/support/check_asan.sh
+
+# What turns BSON into values, under Valgrind.
+check-valgrind:
+	@test/support/check_valgrind.sh
+
 # The pg_regress suite alone, against a running server (PGHOST, PGPORT) with both extensions installed.
 installcheck:
 	@test/support/check.sh installcheck
@@ -42,4 +50,4 @@ bench:
 format:
 	@git diff -U0 --no-color HEAD -- '*.cpp' '*.h' | clang-format-diff -p1 -i
 
-.PHONY: all install uninstall clean demo demo-clean check check-versions installcheck attack bench format
+.PHONY: all install uninstall clean demo demo-clean check check-versions check-asan check-valgrind installcheck attack bench format

@@ -13,6 +13,11 @@ PG_CPPFLAGS += -isystem $(PG_SERVER_INCLUDES) -I$(CURDIR)/../pg_extension \
 PG_CXXFLAGS += -std=gnu++17 -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers \
 	-fvisibility=hidden -fvisibility-inlines-hidden $(if $(WERROR),-Werror)
 
+# test/support/check_asan.sh brings the libraries that this needs into the server.
+ifdef SANITIZE
+PG_CXXFLAGS += -fsanitize=address,undefined -fno-sanitize=vptr -fno-omit-frame-pointer
+endif
+
 # Core's idiom: the module is linked by the C++ compiler.  Bitcode gains nothing here.
 override COMPILER = $(CXX) $(CXXFLAGS)
 override with_llvm = no

@@ -3,6 +3,8 @@
 #
 #     usage: check.sh [part [file…]]      parts: unit modules regress isolation scripts tap demo lint installcheck
 #                                       portable: what check_versions.sh wants on every release
+#                                       sanitized: what check_asan.sh wants (SANITIZE=1)
+#                                       conversion: what check_valgrind.sh wants (VALGRIND=1)
 #
 #     check.sh regress tenant_context     a regress test alone
 #     check.sh tap test/t/020_fdw.pl      a TAP file alone
@@ -43,9 +45,19 @@ main()
 				"run_$part"
 			done
 			;;
+		sanitized)
+			for part in unit modules regress isolation tap; do
+				"run_$part"
+			done
+			;;
+		conversion)
+			run_conversion
+			run_tap "$top/test/t/010_fdw_scan.pl"
+			;;
 		unit | modules | regress | isolation | scripts | tap | demo | lint | installcheck) "run_$part" "$@" ;;
 		*) fail "unknown part \"$part\"" ;;
 	esac
+	[ -z "${SANITIZE:-}${VALGRIND:-}" ] || count_reports
 	summary
 }
 
@@ -63,13 +75,68 @@ prepare()
 	server_directory "$scratch"
 
 	step "Building into a private PostgreSQL, .work/pg"
-	if ! pg_config=$(build_into "$tree" WERROR=1 2> >(tee "$log/build.log" >&2)); then
+	if ! pg_config=$(build_into "$tree" WERROR=1 SANITIZE="${SANITIZE:-}" 2> >(tee "$log/build.log" >&2)); then
 		failure "build"
 		summary
 	fi
 	bindir=$("$pg_config" --bindir)
 	testlib=$(dirname "$("$pg_config" --pgxs)")/../test
 	testperl=$(find_test_perl "$testlib") || fail "no PostgreSQL::Test for $("$pg_config" --version)"
+	[ -z "${SANITIZE:-}" ] || sanitize_server
+	[ -z "${VALGRIND:-}" ] || server_under_valgrind
+}
+
+# The server is a program that is not instrumented: it must have the sanitizers' libraries, and have started them, before it loads
+# one of ours.
+# libstdc++ comes along because its exceptions are watched.
+sanitize_server()
+{
+	local library libraries=()
+
+	server_directory "$log/reports"
+	g++ -shared -fPIC -Wl,-z,initfirst "$top/test/support/sanitizer_start.cpp" -o "$bindir/sanitizer_start.so"
+	for library in libasan.so libubsan.so libstdc++.so; do
+		libraries+=("$(readlink -f "$(g++ -print-file-name="$library")")")
+	done
+	wrap_server <<- end
+		export LD_PRELOAD="${libraries[*]} $bindir/sanitizer_start.so"
+		export ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=\${ASAN_QUARANTINE_MB:-256}:log_path=$log/reports/asan
+		export UBSAN_OPTIONS=print_stacktrace=1:log_path=$log/reports/ubsan
+		exec -a "\$0" $bindir/postgres.bare "\$@"
+	end
+}
+
+# A server that serves, not the one that makes a cluster.
+server_under_valgrind()
+{
+	server_directory "$log/reports"
+	wrap_server <<- end
+		case \$1 in
+			--* | -V | -C) exec -a "\$0" $bindir/postgres.bare "\$@" ;;
+		esac
+		exec valgrind --quiet --trace-children=no --num-callers=30 --log-file=$log/reports/valgrind.%p $bindir/postgres.bare "\$@"
+	end
+}
+
+# Whoever starts the private server starts it by the script on standard input.
+wrap_server()
+{
+	[ -f "$bindir/postgres.bare" ] || mv "$bindir/postgres" "$bindir/postgres.bare"
+	{ say '#!/bin/bash'; cat; } > "$bindir/postgres"
+	chmod 755 "$bindir/postgres"
+}
+
+# What was reported in all servers together.  Valgrind sees the server's own code too, which writes the gaps between
+# its fields as they are: a report is ours if our code stands in it.
+count_reports()
+{
+	local report
+	step "Reports"
+	[ -z "${VALGRIND:-}" ] || find "$log/reports" -type f ! -exec grep -qE '\((in .*/tenancy(_mongo)?\.so|[a-z_]+\.(cpp|h):[0-9]+)\)' {} \; -delete
+	for report in "$log"/reports/*; do
+		failure "$(grep -m 1 -E 'ERROR|runtime error' "$report" || basename "$report")" "$report"
+	done
+	[ -n "${report:-}" ] || pass 1
 }
 
 #
@@ -114,16 +181,23 @@ summary()
 # Parts
 #
 
+# usage: build_unit target…
+build_unit()
+{
+	local build=$top/build/unit
+	if ! { cmake -S "$top" -B "$build" -DSANITIZE="${SANITIZE:-OFF}" && cmake --build "$build" -j "$(nproc)" --target "$@"; } > "$log/unit_build.log" 2>&1; then
+		failure "unit tests do not build" "$log/unit_build.log"
+		return 1
+	fi
+}
+
 # GoogleTest, of the pure layers.
 run_unit()
 {
 	local build=$top/build/unit name
 
 	step "Unit tests"
-	if ! { cmake -S "$top" -B "$build" && cmake --build "$build" -j "$(nproc)"; } > "$log/unit_build.log" 2>&1; then
-		failure "unit tests do not build" "$log/unit_build.log"
-		return
-	fi
+	build_unit all || return 0
 	(cd "$build" && ctest --output-on-failure -j "$(nproc)") > "$log/unit.log" 2>&1 || true
 	pass "$(count ' Test +#[0-9]+: .* Passed ' "$log/unit.log")"
 	grep -E '^[0-9]+% tests passed' "$log/unit.log" || failure "ctest ran no test" "$log/unit.log"
@@ -131,6 +205,24 @@ run_unit()
 		failure "unit test $name"
 	done < <(sed -nE '/ Passed /d; s/^.* Test +#[0-9]+: ([^ ]+) .*/\1/p' "$log/unit.log")
 	grep -q '^100% tests passed' "$log/unit.log" || sed 's/^/    /' "$log/unit.log" | tail -n 100
+}
+
+# The tests of what turns BSON into values, and the fuzz driver, under Valgrind.
+run_conversion()
+{
+	local build=$top/build/unit name
+	local programs=(document_test document_map_test value_test document_map_fuzz)
+
+	step "Unit tests of the conversion under Valgrind"
+	build_unit "${programs[@]}" || return 0
+	for name in "${programs[@]}"; do
+		if valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,indirect \
+			"$build/$name" "-max_total_time=20" > "$log/$name.log" 2>&1; then
+			pass 1
+		else
+			failure "valgrind $name" "$log/$name.log"
+		fi
+	done
 }
 
 # usage: run_pg_regress label program inputdir argument…   Counts its tests; 15 prints "test x ... ok", 16 TAP.
@@ -198,12 +290,13 @@ run_modules()
 	for directory in "${directories[@]}"; do
 		name=$(basename "$directory")
 		step "Module $name"
-		if ! make -s -C "$directory" PG_CONFIG="$pg_config" WERROR=1 all install > "$log/$name.build.log" 2>&1; then
+		if ! make -s -C "$directory" PG_CONFIG="$pg_config" WERROR=1 SANITIZE="${SANITIZE:-}" all install > "$log/$name.build.log" 2>&1; then
 			failure "module $name does not build" "$log/$name.build.log"
 			continue
 		fi
+		# One that measures its memory cannot have the sanitizer keep what is freed.
 		mapfile -t arguments < <(temporary_server "$name"; cd "$directory/sql" && printf '%s\n' *.sql | sed 's/\.sql$//')
-		run_pg_regress "$name" regress/pg_regress "$directory" "${arguments[@]}"
+		ASAN_QUARANTINE_MB=1 run_pg_regress "$name" regress/pg_regress "$directory" "${arguments[@]}"
 	done
 }
 

@@ -95,21 +95,6 @@ check_version()
 	add_up "$version" "$log"
 }
 
-# The project as it stands, over what an earlier run has built of it.
-copy_project()
-{
-	local copy=$1 tool
-
-	mkdir -p "$copy/.work"
-	find "$copy" -mindepth 1 \( -path "$copy/.work" -o -path "$copy/build" \) -prune -o \
-		-type f ! -name '*.o' ! -name '*.so' -exec rm -f {} +
-	tar -C "$top" --exclude=./.git --exclude=./.work --exclude=./build --exclude='*.o' --exclude='*.so' \
-		--mode=u+rwX,a+rX -cf - . | tar -C "$copy" -xf -
-	for tool in mongod pgbouncer pgspot; do
-		ln -sfn "$work/$tool" "$copy/.work/$tool"
-	done
-}
-
 # usage: add_up version log   The last line of check.sh counts.
 add_up()
 {

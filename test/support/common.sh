@@ -84,6 +84,22 @@ reach_checkout()
 	exec "$copy/$script" "$@"
 }
 
+# A copy of the project as it stands, over what an earlier run has built of it; the tools of .work are shared.
+# usage: copy_project directory
+copy_project()
+{
+	local copy=$1 tool
+
+	mkdir -p "$copy/.work"
+	find "$copy" -mindepth 1 \( -path "$copy/.work" -o -path "$copy/build" \) -prune -o \
+		-type f ! -name '*.o' ! -name '*.so' -exec rm -f {} +
+	tar -C "$top" --exclude=./.git --exclude=./.work --exclude=./build --exclude='*.o' --exclude='*.so' \
+		--mode=u+rwX,a+rX -cf - . | tar -C "$copy" -xf -
+	for tool in mongod pgbouncer pgspot; do
+		ln -sfn "$work/$tool" "$copy/.work/$tool"
+	done
+}
+
 # PG_CONFIG as the user gave it, else Debian's PostgreSQL 15, else the one on PATH.  (make hands on "pg_config" when
 # nobody gave any.)
 find_pg_config()
