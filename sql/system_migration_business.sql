@@ -287,6 +287,8 @@ SELECT c.oid::regclass, a.attname, format_type(a.atttypid, a.atttypmod)
                                           'varchar'::regtype, 'bpchar'::regtype, 'json'::regtype)
     OR c.relkind = 'r' AND a.atttypid = 'numeric'::regtype AND a.atttypmod = -1;
 
+-- and schema_drift() finds nothing either
+SELECT p.tenant_id, p.system_id, p.version, d.kind, d.name FROM place p, tenancy.schema_drift(p.tenant_id, p.system_id) d ORDER BY 1, 2, 4, 5;
 -- nothing of it is on the list of what is not isolated
 SELECT count(*) > 0 AS looked FROM tenancy.isolation_report();
 SELECT code, severity, object FROM tenancy.isolation_report() WHERE object ~ 'tenant_mig';
