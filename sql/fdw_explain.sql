@@ -177,6 +177,18 @@ SELECT ordered('ORDER BY i4 NULLS FIRST FETCH FIRST 5 ROWS WITH TIES');
 -- many rows are sorted here
 EXPLAIN (COSTS OFF) SELECT i4 FROM docs ORDER BY i4 NULLS FIRST;
 
+-- aggregates: a group counts the documents whose values do not fit; HAVING is evaluated here
+SELECT command('SELECT b, count(*) FROM docs GROUP BY b HAVING count(*) > 5');
+SELECT command('SELECT count(i4), sum(i8) FROM docs WHERE i8 > 5');
+SELECT command('SELECT min(ts), max(t COLLATE "C") FROM docs WHERE t = ''x''');
+EXPLAIN (COSTS OFF) SELECT b, avg(i4) FROM docs GROUP BY b;
+-- and those that stay
+EXPLAIN (COSTS OFF) SELECT count(*) FROM docs WHERE n = 0.5;
+EXPLAIN (COSTS OFF) SELECT sum(n), sum(f8) FROM docs;
+EXPLAIN (COSTS OFF) SELECT count(DISTINCT i4) FROM docs;
+EXPLAIN (COSTS OFF) SELECT count(p) FROM docs;
+EXPLAIN (COSTS OFF) SELECT b, count(*) FROM docs GROUP BY ROLLUP (b);
+
 -- the tenant's own: shown to everybody, and nothing without a tenant
 CREATE FOREIGN TABLE tasks (task_id text, status text) SERVER nowhere OPTIONS (database 'db', collection 'tasks', tenant_field 'tenant_id');
 EXPLAIN (VERBOSE, COSTS OFF) SELECT task_id FROM tasks;

@@ -278,6 +278,11 @@ deparse_scan(const FindCommand *find, bson_t *command)
 
 	if (!deparse_filter(find, filter))
 		return false;
+	if (find->group != NIL)
+	{
+		deparse_group(find, filter, command);
+		return true;
+	}
 	return find->sort == NIL || sort_is_plain(find->sort) ? deparse_find(find, filter, command)
 														  : deparse_sorted(find, filter, command);
 }

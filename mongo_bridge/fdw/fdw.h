@@ -4,6 +4,7 @@
  *   shippable.cpp   which conditions MongoDB may evaluate
  *   plan.cpp        paths and plans
  *   sort.cpp        which orders MongoDB may sort by, and how
+ *   aggregate.cpp   which aggregates it may compute, and how
  *   condition.cpp   a plan's condition, with the value of its operand, to a filter
  *   deparse.cpp     … and all of them to a find command, or to an aggregation pipeline
  *   scan.cpp        running it, and EXPLAIN
@@ -184,6 +185,7 @@ struct FindCommand
 	List *paths;	/* of the fields to fetch; NIL: none is needed */
 	bool whole;		/* fetch whole documents */
 	List *sort;		/* of sort keys; NIL: in any order */
+	List *group;	/* the grouping's item; NIL: none */
 	Operand *limit; /* null: none */
 	Operand *offset;
 	int batch_size;
@@ -194,6 +196,30 @@ bool deparse_scan(const FindCommand *find, bson_t *command);
 
 /* The filter alone, for a second look at the same documents. */
 bool deparse_filter(const FindCommand *find, bson_t *filter);
+
+/* The stages as a command. */
+void put_pipeline(bson_t *command, const FindCommand *find, const Items *stages);
+
+/* aggregate.cpp: a grouping that MongoDB does, in planning … */
+struct GroupedPlan
+{
+	List *item;	  /* of fdw_private */
+	List *slot;	  /* TargetEntries of the scan's rows */
+	List *having; /* evaluated on them */
+};
+
+bool grouping_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table,
+						PathTarget *target, List *having, GroupedPlan *plan);
+void deparse_group(const FindCommand *find, const bson_t *filter, bson_t *command);
+
+/* … and when its groups are read. */
+struct GroupReader;
+
+GroupReader *group_reader_build(List *item, MemoryContext context);
+bool group_has_keys(const GroupReader *reader);
+void group_reader_fill(const GroupReader *reader, Relation table, const bson_t *group,
+					   Datum *values, bool *nulls);
+void group_reader_empty(const GroupReader *reader, Datum *values, bool *nulls);
 
 /* What every filter says beside: a collection may have a collation of its own, under which "a"
  * equals "A". */
@@ -208,7 +234,8 @@ enum class PlanItem
 	offset,		  /* Integer: the same of OFFSET */
 	slot_columns, /* List of the attribute number of each column of the slot; NIL: the table's own
 				   */
-	sort		  /* List of sort keys */
+	sort,		  /* List of sort keys */
+	group		  /* what aggregate.cpp says of a grouping; NIL: none */
 };
 
 void get_foreign_rel_size(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table);

@@ -275,12 +275,13 @@ limit_is_shippable(PlannerInfo *root, RelOptInfo *input, const FinalPathExtraDat
 		   !contain_subplans(query->limitCount) && !contain_subplans(query->limitOffset);
 }
 
-/* What planning knows of an upper relation that is the table and its sort: RelOptInfo.fdw_private.
- */
-struct SortedPlan
+/* What planning knows of an upper relation, which is the table and its sort, or its groups:
+ * RelOptInfo.fdw_private. */
+struct UpperPlan
 {
 	RelOptInfo *table;
-	List *keys;
+	List *keys;			  /* of the sort */
+	GroupedPlan *grouped; /* null: none */
 };
 
 /* Notes that the rows in their order are what MongoDB would give; the scan in that order is among
@@ -295,7 +296,7 @@ note_sort(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output)
 		!sort_shippable(root, input, table->foreign_table, root->sort_pathkeys, &keys))
 		return;
 
-	auto *sorted = static_cast<SortedPlan *>(palloc(sizeof(SortedPlan)));
+	auto *sorted = static_cast<UpperPlan *>(palloc0(sizeof(UpperPlan)));
 	sorted->table = input;
 	sorted->keys = keys;
 	output->fdw_private = sorted;
@@ -325,6 +326,40 @@ add_limit_path(PlannerInfo *root, RelOptInfo *input, List *keys, RelOptInfo *out
 						 estimate.total, root->sort_pathkeys, item)));
 }
 
+/* Groups that MongoDB makes: it looks at every document that matches, with some arithmetic, and
+ * sends one for each group. */
+static void
+add_group_path(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output, GroupPathExtraData *extra)
+{
+	Query *query = root->parse;
+	auto *table = static_cast<TablePlan *>(input->fdw_private);
+	PathTarget *target = root->upper_targets[UPPERREL_GROUP_AGG];
+	auto *grouped = static_cast<GroupedPlan *>(palloc0(sizeof(GroupedPlan)));
+
+	if (!table->options.pushdown || !table->all_exact || query->groupingSets != NIL ||
+		query->hasTargetSRFs || !bms_is_empty(input->lateral_relids) ||
+		!grouping_shippable(root, input, table->foreign_table, target,
+							reinterpret_cast<List *>(extra->havingQual), grouped))
+		return;
+
+	List *keys = get_sortgrouplist_exprs(query->groupClause, root->processed_tlist);
+	double groups =
+		keys == NIL ? 1 : estimate_num_groups(root, keys, input->rows, nullptr, nullptr);
+	Estimate scan = estimate_scan(root, input, input->baserestrictinfo, input->rows);
+	Cost fetching = input->rows * (transfer_cost + cpu_tuple_cost);
+	Cost startup = Max(scan.total - fetching, round_trip_cost) +
+				   input->rows * examine_cost * list_length(target->exprs);
+
+	auto *upper = static_cast<UpperPlan *>(palloc0(sizeof(UpperPlan)));
+	upper->table = input;
+	upper->grouped = grouped;
+	output->fdw_private = upper;
+	add_path(output, reinterpret_cast<Path *>(tenancy_foreign_upper_path(
+						 root, output, target, groups, startup,
+						 startup + groups * (transfer_cost + cpu_tuple_cost), NIL,
+						 list_make2(makeInteger(static_cast<int>(input->relid)), NIL))));
+}
+
 void
 get_foreign_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input,
 						RelOptInfo *output, void *extra)
@@ -337,14 +372,17 @@ get_foreign_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *
 	{
 		if (stage == UPPERREL_ORDERED)
 			note_sort(root, input, output);
+		else if (stage == UPPERREL_GROUP_AGG)
+			add_group_path(root, input, output, static_cast<GroupPathExtraData *>(extra));
 		else if (stage == UPPERREL_FINAL)
 			add_limit_path(root, input, NIL, output, static_cast<FinalPathExtraData *>(extra));
 	}
 	else if (input->reloptkind == RELOPT_UPPER_REL && stage == UPPERREL_FINAL)
 	{
-		auto *sorted = static_cast<SortedPlan *>(input->fdw_private);
-		add_limit_path(root, sorted->table, sorted->keys, output,
-					   static_cast<FinalPathExtraData *>(extra));
+		auto *sorted = static_cast<UpperPlan *>(input->fdw_private);
+		if (sorted->grouped == nullptr)
+			add_limit_path(root, sorted->table, sorted->keys, output,
+						   static_cast<FinalPathExtraData *>(extra));
 	}
 }
 
@@ -474,6 +512,7 @@ plan_limit(PlannerInfo *root, ForeignPath *path, List *tlist)
 	List *items = list_make5(parts.conditions, attribute_list(parts.wanted), makeInteger(limit),
 							 makeInteger(offset), slot_columns);
 	items = lappend(items, lsecond(path->fdw_private));
+	items = lappend(items, NIL);
 	return make_foreignscan(tlist, NIL, 0, parts.operands, items, slot, NIL, nullptr);
 }
 
@@ -517,12 +556,27 @@ identity_slot(RelOptInfo *relation, const PlanParts *parts, List **slot_columns)
 	return slot;
 }
 
+/* A scan that stands for the grouping above it as well. */
+static ForeignScan *
+plan_group(PlannerInfo *root, const UpperPlan *upper, List *tlist)
+{
+	PlanParts parts = divide_clauses(root, upper->table, upper->table->baserestrictinfo);
+	List *items = list_make5(parts.conditions, NIL, makeInteger(-1), makeInteger(-1), NIL);
+
+	items = lappend(items, NIL);
+	items = lappend(items, upper->grouped->item);
+	return make_foreignscan(tlist, upper->grouped->having, 0, parts.operands, items,
+							upper->grouped->slot, NIL, nullptr);
+}
+
 ForeignScan *
 get_foreign_plan(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, ForeignPath *path,
 				 List *tlist, List *clauses, Plan *outer_plan)
 {
+	auto *upper = static_cast<UpperPlan *>(relation->fdw_private);
 	if (relation->reloptkind == RELOPT_UPPER_REL)
-		return plan_limit(root, path, tlist);
+		return upper != nullptr && upper->grouped != nullptr ? plan_group(root, upper, tlist)
+															 : plan_limit(root, path, tlist);
 
 	PlanParts parts = divide_clauses(root, relation, clauses);
 	List *slot_columns;
@@ -530,6 +584,7 @@ get_foreign_plan(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, For
 	List *items = list_make5(parts.conditions, attribute_list(parts.wanted), makeInteger(-1),
 							 makeInteger(-1), slot_columns);
 	items = lappend(items, path->fdw_private);
+	items = lappend(items, NIL);
 	return make_foreignscan(tlist, parts.local, relation->relid, parts.operands, items, slot,
 							parts.exact, outer_plan);
 }

@@ -39,6 +39,7 @@ struct Scan
 	List *operand_states;	  /* of ExprState */
 	AttrNumber *slot_columns; /* by the slot's position; null: the slot is the table's */
 	int slot_width;
+	GroupReader *groups; /* null: rows are documents */
 	Datum *values; /* of a whole row, if the slot is not */
 	bool *nulls;
 
@@ -47,7 +48,8 @@ struct Scan
 	CursorHome *home;
 	bool started;
 	bool finished;
-	bool seen; /* a document has come */
+	bool seen;	   /* a document has come */
+	bool returned; /* a row has been given */
 };
 
 /*
@@ -102,6 +104,7 @@ describe_find(ForeignScan *plan, const TableOptions *options, Oid foreign_table,
 	find.conditions = plan_item(plan, PlanItem::conditions);
 	find.operands = static_cast<Operand *>(palloc0(sizeof(Operand) * Max(count, 1)));
 	find.sort = plan_item(plan, PlanItem::sort);
+	find.group = plan_item(plan, PlanItem::group);
 	find.limit = plan_bound(plan, PlanItem::limit, find.operands);
 	find.offset = plan_bound(plan, PlanItem::offset, find.operands);
 	for (int i = 0; i < count; i++)
@@ -161,7 +164,9 @@ begin_foreign_scan(ForeignScanState *node, int flags)
 	scan->columns = column_map_build(scan->table, wanted_columns(plan), estate->es_query_cxt);
 	scan->find = describe_find(plan, &scan->options, foreign_table, RelationGetDescr(scan->table));
 	scan->operand_states = ExecInitExprList(plan->fdw_exprs, &node->ss.ps);
-	if (plan_item(plan, PlanItem::slot_columns) != NIL || plan->scan.scanrelid == 0)
+	if (scan->find.group != NIL)
+		scan->groups = group_reader_build(scan->find.group, estate->es_query_cxt);
+	else if (plan_item(plan, PlanItem::slot_columns) != NIL || plan->scan.scanrelid == 0)
 		use_slot_columns(scan, plan_item(plan, PlanItem::slot_columns));
 	scan->context =
 		AllocSetContextCreate(estate->es_query_cxt, "tenancy_mongo scan", ALLOCSET_DEFAULT_SIZES);
@@ -278,6 +283,7 @@ start(ForeignScanState *node, Scan *scan)
 	scan->started = true;
 	scan->finished = true; /* unless there is something to read */
 	scan->seen = false;
+	scan->returned = false;
 	if (take_tenant(scan))
 	{
 		bson_t *command = new_document();
@@ -541,7 +547,9 @@ fill_slot_column(Scan *scan, const bson_t *document, AttrNumber attribute, Datum
 static void
 fill_slot(Scan *scan, const bson_t *document, TupleTableSlot *slot)
 {
-	if (scan->slot_columns == nullptr)
+	if (scan->groups != nullptr)
+		group_reader_fill(scan->groups, scan->table, document, slot->tts_values, slot->tts_isnull);
+	else if (scan->slot_columns == nullptr)
 		convert(scan, document, slot->tts_values, slot->tts_isnull);
 	else
 	{
@@ -551,6 +559,17 @@ fill_slot(Scan *scan, const bson_t *document, TupleTableSlot *slot)
 							 &slot->tts_isnull[i]);
 	}
 	ExecStoreVirtualTuple(slot);
+}
+
+/* Aggregates without GROUP BY have a row even where there is no document: also without a tenant. */
+static void
+fill_empty_slot(Scan *scan, TupleTableSlot *slot)
+{
+	if (scan->groups == nullptr || scan->returned || group_has_keys(scan->groups))
+		return;
+	group_reader_empty(scan->groups, slot->tts_values, slot->tts_isnull);
+	ExecStoreVirtualTuple(slot);
+	scan->returned = true;
 }
 
 TupleTableSlot *
@@ -563,7 +582,10 @@ iterate_foreign_scan(ForeignScanState *node)
 	if (unlikely(!scan->started))
 		start(node, scan);
 	if (scan->finished)
+	{
+		fill_empty_slot(scan, slot);
 		return slot;
+	}
 
 	check_tenant(scan);
 	const bson_t *document = next_document(scan);
@@ -571,9 +593,13 @@ iterate_foreign_scan(ForeignScanState *node)
 	{
 		scan->finished = true;
 		stop(scan);
+		fill_empty_slot(scan, slot);
 	}
 	else
+	{
 		fill_slot(scan, document, slot);
+		scan->returned = true;
+	}
 	return slot;
 }
 
@@ -643,8 +669,11 @@ explain_foreign_scan(ForeignScanState *node, ExplainState *explain)
 
 	/* Such a plan is of no relation to the server, which leaves out the name. */
 	if (plan->scan.scanrelid == 0)
-		ExplainPropertyText("Relations",
-							psprintf("Limit on (%s)", table_name(foreign_table, explain)), explain);
+		ExplainPropertyText(
+			"Relations",
+			psprintf("%s on (%s)", plan_item(plan, PlanItem::group) != NIL ? "Aggregate" : "Limit",
+					 table_name(foreign_table, explain)),
+			explain);
 	if (!explain->verbose)
 		return;
 

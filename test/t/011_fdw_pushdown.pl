@@ -145,6 +145,7 @@ $node->safe_psql('postgres', q(
 		wanted int[];
 		got int[];
 		number int;
+		counted bigint;
 	BEGIN
 		BEGIN
 			EXECUTE format('SELECT array_agg(k ORDER BY k) FROM %I WHERE %s', reference, condition) INTO wanted;
@@ -154,6 +155,10 @@ $node->safe_psql('postgres', q(
 		EXECUTE format('SELECT array_agg(k ORDER BY k) FROM %I WHERE %s', clean, condition) INTO got;
 		IF got IS DISTINCT FROM wanted THEN
 			RETURN NEXT format('%s WHERE %s: %s, not %s', clean, condition, got, wanted);
+		END IF;
+		EXECUTE format('SELECT count(*) FROM %I WHERE %s', clean, condition) INTO counted;
+		IF counted <> coalesce(array_length(wanted, 1), 0) THEN
+			RETURN NEXT format('%s WHERE %s: count %s, not %s', clean, condition, counted, wanted);
 		END IF;
 		FOREACH number IN ARRAY ARRAY[1, 3, 1000] LOOP
 			EXECUTE format('SELECT array_agg(k ORDER BY k) FROM (SELECT k FROM %I WHERE %s LIMIT %s) _', clean, condition, number) INTO got;
@@ -165,6 +170,13 @@ $node->safe_psql('postgres', q(
 			EXECUTE format('SELECT array_agg(k ORDER BY k) FROM %I WHERE %s', dirty, condition) INTO got;
 			IF got IS DISTINCT FROM wanted THEN
 				RETURN NEXT format('%s WHERE %s: %s, not %s', dirty, condition, got, wanted);
+			END IF;
+		EXCEPTION WHEN data_exception OR integrity_constraint_violation OR datatype_mismatch THEN
+		END;
+		BEGIN
+			EXECUTE format('SELECT count(*) FROM %I WHERE %s', dirty, condition) INTO counted;
+			IF counted <> coalesce(array_length(wanted, 1), 0) THEN
+				RETURN NEXT format('%s WHERE %s: count %s, not %s', dirty, condition, counted, wanted);
 			END IF;
 		EXCEPTION WHEN data_exception OR integrity_constraint_violation OR datatype_mismatch THEN
 		END;
@@ -293,6 +305,25 @@ like(plan_of("SELECT k FROM clean_flat_int4 ORDER BY k FETCH FIRST 5 ROWS WITH T
 unlike(plan_of("SELECT k FROM clean_flat_int4 ORDER BY v LIMIT 5"), qr/^Limit|Sort/, 'a sort goes with its LIMIT');
 like(plan_of("SELECT k FROM clean_flat_int4 ORDER BY v NULLS FIRST LIMIT 5"), qr/"find": .*"sort": \{"v": 1\}/, 'as find\'s own where the nulls are where MongoDB has them');
 like(plan_of("SELECT count(*) FROM clean_flat_int4 LIMIT 5"), qr/^Limit/, 'nor over an aggregate');
+for my $aggregate ('count(*)', 'count(v)', 'sum(v)', 'avg(v)', 'min(v)', 'max(v)')
+{
+	like(plan_of("SELECT $aggregate FROM clean_flat_int4"), qr/"\$group"/, "$aggregate of integers is pushed");
+	is($node->safe_psql('postgres', "SELECT $aggregate FROM clean_flat_int4"), $node->safe_psql('postgres', "SELECT $aggregate FROM reference_flat_int4"), "$aggregate: the same answer");
+	my ($failed, $nothing, $words) = $node->psql('postgres', "SELECT $aggregate FROM dirty_flat_int4");
+	like($words, $aggregate eq 'count(*)' ? qr/^$/ : qr/documents do not fit foreign table "dirty_flat_int4"\nDETAIL:.*counted \d+.*\nHINT:/, "$aggregate: values that do not fit are an error");
+}
+for my $aggregate ('sum(v)', 'avg(v)', 'min(v)', 'max(v)')
+{
+	unlike(plan_of("SELECT $aggregate FROM clean_flat_$_"), qr/"\$group"/, "$aggregate of $_ is not") for 'float8', 'decimal';
+}
+unlike(plan_of("SELECT $_ FROM clean_flat_int4"), qr/"\$group"/, "$_ is not") for 'count(DISTINCT v)', 'count(v) FILTER (WHERE k > 1)', 'array_agg(v)', 'sum(v + 1)', 'stddev(v)';
+like(plan_of('SELECT v, count(*) FROM clean_flat_text GROUP BY v HAVING count(*) > 1'), qr/Filter: .*count\(\*\).*"\$group"/s, 'groups, and HAVING on them');
+unlike(plan_of('SELECT v, count(*) FROM clean_flat_decimal GROUP BY v'), qr/"\$group"/, 'no groups by numeric');
+unlike(plan_of('SELECT count(*) FROM clean_flat_int4 WHERE v <> 1'), qr/"\$group"/, 'nor over conditions that stay here');
+is($node->safe_psql('postgres', 'SELECT count(*), count(v), sum(v), avg(v), max(v) FROM clean_flat_int4 WHERE k = -1'), '0|0|||', 'aggregates of nothing');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM clean_flat_int4 WHERE v = NULL'), '0', 'of what cannot be');
+is($node->safe_psql('postgres', 'SELECT v, count(*) FROM clean_flat_int4 WHERE k = -1 GROUP BY v'), '', 'and groups of nothing');
+is($node->safe_psql('postgres', 'SELECT count(*) + 1, 2 * max(k) - count(k) FROM clean_flat_int4 WHERE v = 1'), $node->safe_psql('postgres', 'SELECT count(*) + 1, 2 * max(k) - count(k) FROM reference_flat_int4 WHERE v = 1'), 'expressions over aggregates');
 like(plan_of("SELECT k FROM local_flat_int4 WHERE v = 1"), qr/Filter:/, 'pushdown \'false\' pushes nothing');
 
 # LIMIT's own corner cases.

@@ -73,6 +73,10 @@ is(as_tenant('tenant-001', 'SELECT id FROM tasks ORDER BY id DESC LIMIT 2'), "11
 is(as_tenant('tenant-001', 'SELECT id FROM tasks ORDER BY title COLLATE "C" LIMIT 10'), "11\n1\n3", 'in a pipeline');
 like($node->safe_psql('postgres', 'EXPLAIN (VERBOSE, COSTS OFF) SELECT id FROM tasks ORDER BY title LIMIT 10'),
 	qr/"pipeline": \[\{"\$match": \{"tenant_id": \{"\$eq": \{"\$param": "tenancy.current_tenant\(\)"\}, "\$not": \{"\$type": "array"\}\}\}\}/, 'whose first stage is the tenant');
+is(as_tenant('tenant-001', 'SELECT count(*), sum(id), min(title COLLATE "C") FROM tasks'), '3|15|nested', 'in aggregates');
+is(as_tenant('tenant-002', 'SELECT tenant_id, count(*) FROM tasks GROUP BY tenant_id'), 'tenant-002|1', 'in groups');
+like($node->safe_psql('postgres', 'EXPLAIN (VERBOSE, COSTS OFF) SELECT title, count(*) FROM tasks GROUP BY title'),
+	qr/"pipeline": \[\{"\$match": \{"tenant_id": .*\}, \{"\$group"/, 'after the tenant');
 is(as_tenant('tenant-001', 'SELECT tasks.id FROM tasks JOIN everything USING (id) WHERE everything.title = \'one\''), '1', 'in a join');
 $node->safe_psql('postgres', "ALTER FOREIGN TABLE tasks OPTIONS (ADD pushdown 'false')");
 is(as_tenant('tenant-002', 'SELECT id FROM tasks'), '2', 'pushdown \'false\' does not mean the tenant');
@@ -85,6 +89,7 @@ $node->safe_psql('postgres', 'ALTER FOREIGN TABLE tasks OPTIONS (DROP pushdown)'
 my $before = commands('tasks');
 cmp_ok($before, '>', 10, 'the commands of scans are counted');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM tasks'), '0', 'without a tenant there are no rows, for a superuser either');
+is($node->safe_psql('postgres', 'SELECT count(*), max(id) FROM tasks'), '0|', 'aggregates have one row of nothing');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM tasks', extra_params => [ '-U', 'service' ]), '0', 'nor for a service');
 like($node->safe_psql('postgres', 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT id FROM tasks'),
 	qr/^Foreign Scan on tasks \(actual rows=0(\.00)? loops=1\)$/m, 'nor under EXPLAIN ANALYZE');

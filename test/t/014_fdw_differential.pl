@@ -19,7 +19,7 @@ use Test::More;
 # This one has found a null and an undefined that did not tie in an order of two keys.
 my $seed    = $ENV{DIFFERENTIAL_SEED} || 348246396;
 $seed = int(rand(1_000_000_000)) if $seed eq 'random';
-my $queries = $ENV{DIFFERENTIAL_QUERIES} // 4000;
+my $queries = $ENV{DIFFERENTIAL_QUERIES} // 3000;
 diag("seed $seed");
 srand($seed);
 
@@ -264,6 +264,7 @@ $pushed{$_}++ for map { split // } split /\n/, $node->safe_psql('postgres', join
 cmp_ok($pushed{f} // 0, '>', @sample * 0.2, 'many conditions are pushed');
 cmp_ok($pushed{s} // 0, '>', @sample * 0.05, 'many sorts are pushed');
 cmp_ok($pushed{l} // 0, '>', @sample * 0.05, 'many bounds are pushed');
+cmp_ok($pushed{a} // 0, '>', @sample * 0.03, 'many aggregates are pushed');
 note(join ', ', map { "$_: $pushed{$_}" } sort keys %pushed);
 
 done_testing();
