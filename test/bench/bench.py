@@ -3,6 +3,7 @@
 import argparse
 
 import fdw_scan
+import fdw_statements
 import mirror_copy
 import mirror_drain
 import mirror_lag
@@ -13,8 +14,8 @@ import rls_pool
 import rollout
 from lab import Lab
 
-PARTS = {"scan": fdw_scan, "copy": mirror_copy, "drain": mirror_drain, "lag": mirror_lag, "rls": rls_cost, "context": rls_context,
-         "pool": rls_pool, "rollout": rollout, "provision": provision}
+PARTS = {"scan": fdw_scan, "statements": fdw_statements, "copy": mirror_copy, "drain": mirror_drain, "lag": mirror_lag, "rls": rls_cost,
+         "context": rls_context, "pool": rls_pool, "rollout": rollout, "provision": provision}
 
 
 def main():

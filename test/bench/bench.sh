@@ -2,7 +2,7 @@
 # bench.sh — the figures of the README, on this machine: "make bench".
 #
 #     usage: bench.sh [--rows n] [--events n] [--seconds n] [--tenants n] [--rounds n] [--levels n,n] [--policy-rows n] [--only contenders] [part…]
-#     parts: scan copy drain lag; rls (what a policy costs), context (what it costs to take a tenant), pool (PgBouncer); rollout; provision
+#     parts: scan statements copy drain lag; rls (what a policy costs), context (what it costs to take a tenant), pool (PgBouncer); rollout; provision
 #
 # A private PostgreSQL and a private one-node replica set, as for the tests, with durable commits and the settings that
 # stand below.  Compare ratios, and CPU seconds before wall time: the machine matters less to them.
