@@ -377,6 +377,13 @@ tenancy_modify_user(ResultRelInfo *relinfo, EState *estate)
 #define tenancy_replorigin_setup(origin) replorigin_session_setup(origin)
 #endif
 
+/* The RETURNING of a statement; 18 made a node of it. */
+#if PG_VERSION_NUM >= 180000
+#define tenancy_returns(statement) ((statement)->returningClause != nullptr)
+#else
+#define tenancy_returns(statement) ((statement)->returningList != NIL)
+#endif
+
 /* Whether a path key descends; 18 has an enum in a strategy's place. */
 #if PG_VERSION_NUM >= 180000
 #define tenancy_pathkey_descends(pathkey) ((pathkey)->pk_cmptype == COMPARE_GT)

@@ -156,7 +156,7 @@ insert_can_be_followed(InsertStmt *insert, const SpareWords &words)
 	ListCell *row, *value;
 
 	if (!select || !IsA(select, SelectStmt) || select->valuesLists == NIL ||
-		insert->onConflictClause || insert->withClause || insert->returningList)
+		insert->onConflictClause || insert->withClause || tenancy_returns(insert))
 		return false;
 	foreach (row, select->valuesLists)
 		foreach (value, (List *) lfirst(row))

@@ -293,7 +293,7 @@ random_words()
 	return {psprintf("tenancy_spare_%s", digits), psprintf("spare-%s", digits)};
 }
 
-void pg_attribute_noreturn()
+[[noreturn]] void
 refuse(const char *version_id, const char *why)
 {
 	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
