@@ -175,6 +175,12 @@ may_read(Oid relation, AclMode wanted, Oid owner, bool has_context, bool complai
 	bool by_view = OidIsValid(owner) && owner != GetUserId();
 	Oid role = OidIsValid(owner) ? owner : GetUserId();
 
+	if (unlikely(is_beyond_script(relation)))
+	{
+		if (complain)
+			refuse_to_script(relation);
+		return false;
+	}
 	if (!(wanted & (ACL_SELECT | ACL_UPDATE | ACL_DELETE)) || !(by_view || has_context) || relation < FirstNormalObjectId)
 		return true;
 	if (likely(is_good_for(relation, role)) || goes_free())
@@ -246,6 +252,8 @@ check_change(Node *statement)
 {
 	Oid relation = unprotected_by(statement);
 
+	if (OidIsValid(relation) && is_beyond_script(relation))
+		refuse_to_script(relation);
 	if (!OidIsValid(relation) || !(context_is_set() || role_is_bound()) || superuser_arg(GetOuterUserId()) ||
 		!is_isolated(relation))
 		return;

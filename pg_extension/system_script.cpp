@@ -8,7 +8,7 @@
  * A script runs as tenancy_owner, never as the superuser who owns the extension, with search_path = the schema and
  * pg_temp last.  It is trusted with the schemas of tenants, not with the server.  The tables of a tenant bind their owner
  * too, and a migration whose UPDATE finds no row says nothing: so while a script runs, the tenant in whose schema it runs
- * is in force.  Other tenants' rows stay out of its sight.
+ * is in force.  Other tenants' tables stay out of its reach (script_guard.cpp).
  */
 #include "tenancy.h"
 
@@ -175,6 +175,7 @@ run_system_script(SystemScript *script)
 							 GUC_ACTION_SAVE, true, 0, false);
 	error_context_stack = &callback;
 	enter_script_schema(get_namespace_oid(script->schema, false));
+	ScriptScope before = guard_script(script->tenant);
 	foreach (cell, statements)
 	{
 		auto *statement = static_cast<ScriptStatement *>(lfirst(cell));
@@ -185,6 +186,7 @@ run_system_script(SystemScript *script)
 	}
 	leave_script_schema();
 	script->line = 0;
+	release_script(before);
 	error_context_stack = callback.previous;
 	leave_script();
 	become_caller(borrowed);

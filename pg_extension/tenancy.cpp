@@ -9,6 +9,7 @@
  *   context_lifetime.cpp  what ends a context, and what must not outlive it
  *   temporary_table.cpp   temporary tables, which the next tenant must not read
  *   policy_guard.cpp      no statement of a tenant's session reads past the policies
+ *   script_guard.cpp      what a system's script cannot reach
  *   side_channel.cpp      LOCK TABLE, EXPLAIN and others that tell more than rows
  *   stat_tenants.cpp      what each tenant does, counted in shared memory
  *   tenant_name.cpp       tenant identifiers, and the schema and role names that follow from them
@@ -76,6 +77,7 @@ _PG_init(void)
 	tenancy::tenant_context_init();
 	tenancy::access_plan_init();
 	tenancy::policy_plan_init();
+	tenancy::script_guard_init();
 	tenancy::database_command_init();
 	tenancy::data_loss_init();
 	tenancy::rollout_init();

@@ -161,6 +161,20 @@ struct SystemScript
 /* Runs it as tenancy_owner; the caller has connected to SPI. */
 void run_system_script(SystemScript *script);
 
+/* script_guard.cpp: the script of which tenant runs; nest_level is 0 for none. */
+struct ScriptScope
+{
+	char tenant[TENANT_ID_MAX + 1];
+	int nest_level;
+};
+void script_guard_init();
+ScriptScope guard_script(const char *tenant);
+void release_script(const ScriptScope &before);
+
+/* A script runs, and the table is isolated for another tenant than its own. */
+bool is_beyond_script(Oid relation);
+[[noreturn]] void refuse_to_script(Oid relation);
+
 /* system_schema.cpp: a schema of a tenant's, and who uses it. */
 struct TenantSchema
 {

@@ -237,9 +237,7 @@ SELECT note FROM tools.archive;
 SELECT note FROM tools.archive;
 
 --: F18 the system's script of a vendor changes another tenant's schema
--- Whoever may register a version is trusted with every tenant's schema.
 --: only ours
---: documented
 --: as dba
 SELECT tenancy.register_system('evil', 'Evil', 'evil', 'somebody');
 SELECT tenancy.register_version('evil', '1.0.0', $$
@@ -247,6 +245,7 @@ SELECT tenancy.register_version('evil', '1.0.0', $$
     CREATE TABLE loot AS SELECT * FROM tenant_globex_crm.customers;
     ALTER TABLE tenant_globex_crm.customers FORCE ROW LEVEL SECURITY;
 $$);
+--: try dba
 SELECT tenancy.install_system('acme', 'evil');
 --: as acme
 SELECT note FROM tenant_acme_evil.loot;
@@ -261,7 +260,13 @@ SELECT tenancy.register_version('evil', '1.0.0', $$
     CREATE VIEW spy AS SELECT * FROM tenant_globex_crm.customers;
     CREATE FUNCTION spy() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER AS 'SELECT note FROM tenant_globex_crm.customers';
 $$);
-SELECT tenancy.install_system('acme', 'evil');
+SELECT tenancy.register_version('evil', '1.0.1', $$
+    CREATE VIEW spy AS SELECT * FROM tenant_globex_crm.customers;
+    CREATE FUNCTION spy() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER AS 'SELECT note FROM tenant_globex_crm.customers';
+$$);
+--: try dba
+SELECT tenancy.install_system('acme', 'evil', '1.0.0');
+SELECT tenancy.install_system('acme', 'evil', '1.0.1');
 --: as acme
 SELECT note FROM tenant_acme_evil.loot;
 SELECT note FROM tenant_acme_evil.spy;
@@ -311,3 +316,66 @@ SELECT note FROM tenant_globex_loose.parts;
 SELECT note FROM tenant_globex_loose.part;
 SELECT note FROM tenant_globex_loose.open;
 SELECT note FROM tenant_globex_loose.all_of_it;
+
+--: F22 the system's script of a vendor leaves a deferred trigger, which would run as whoever installs it
+--: only ours
+--: leak if (SELECT bool_or(rolsuper OR rolbypassrls) FROM pg_roles WHERE rolname = 'mallory')
+--: as dba
+SELECT tenancy.register_system('evil', 'Evil', 'evil', 'somebody');
+SELECT tenancy.register_version('evil', '1.0.0', $$
+    CREATE TABLE parts (id integer);
+    CREATE FUNCTION later() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN EXECUTE ''ALTER ROLE mallory SUPERUSER''; RETURN NULL; EXCEPTION WHEN insufficient_privilege THEN RETURN NULL; END';
+    CREATE CONSTRAINT TRIGGER later AFTER INSERT ON parts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION later();
+$$);
+SELECT tenancy.register_version('evil', '1.0.1', 'CREATE TABLE parts (id integer);');
+SELECT tenancy.register_migration('evil', '1.0.0', '1.0.1', 'INSERT INTO parts VALUES (1);');
+SELECT tenancy.install_system('acme', 'evil', '1.0.0');
+--: try dba
+SELECT tenancy.update_system('acme', 'evil', '1.0.1');
+--: as mallory
+SELECT note FROM shop.orders;
+
+--: F23 the system's script of a vendor leaves temporary objects in the session that installs it
+--: only ours
+--: leak if (SELECT bool_or(rolsuper OR rolbypassrls) FROM pg_roles WHERE rolname = 'mallory')
+--: as dba
+SELECT tenancy.register_system('evil', 'Evil', 'evil', 'somebody');
+SELECT tenancy.register_version('evil', '1.0.0', $$
+    CREATE TABLE parts (id integer);
+    CREATE FUNCTION pg_temp.trap() RETURNS name LANGUAGE plpgsql AS 'BEGIN EXECUTE ''ALTER ROLE mallory SUPERUSER''; RETURN NULL; END';
+    CREATE TEMP VIEW pg_roles AS SELECT pg_temp.trap() AS rolname;
+$$);
+--: try dba
+SELECT tenancy.install_system('acme', 'evil');
+SELECT rolname FROM pg_roles;
+--: as mallory
+SELECT note FROM shop.orders;
+
+--: F24 the system's script of a vendor destroys what another tenant has
+--: only ours
+--: as dba
+SELECT tenancy.register_system('evil', 'Evil', 'evil', 'somebody');
+SELECT tenancy.register_version('evil', '1.0.0', 'TRUNCATE tenant_globex_crm.customers;');
+SELECT tenancy.register_version('evil', '1.0.1', 'DROP TABLE tenant_globex_crm.customers;');
+SELECT tenancy.register_version('evil', '1.0.2', 'DROP SCHEMA tenant_globex_crm CASCADE;');
+SELECT tenancy.register_version('evil', '1.0.3', $$ UPDATE tenant_globex_crm.customers SET note = 'HACKED'; $$);
+SELECT tenancy.register_version('evil', '1.0.4', $$ INSERT INTO tenant_globex_crm.customers (note) VALUES ('HACKED'); $$);
+SELECT tenancy.register_version('evil', '1.0.5', $$ DO 'BEGIN DELETE FROM tenant_globex_crm.customers; END'; $$);
+SELECT tenancy.register_version('evil', '1.0.6', $$ SELECT tenancy.unprotect('tenant_globex_crm.customers'); $$);
+SELECT tenancy.register_version('evil', '1.0.7', $$ CREATE RULE r AS ON INSERT TO tenant_globex_crm.customers DO INSTEAD NOTHING; $$);
+SELECT tenancy.register_version('evil', '1.0.8', $$ CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; CREATE TRIGGER t BEFORE INSERT ON tenant_globex_crm.customers FOR EACH ROW EXECUTE FUNCTION t(); $$);
+SELECT tenancy.register_version('evil', '1.0.9', $$ CREATE POLICY p ON tenant_globex_crm.customers AS RESTRICTIVE USING (false); $$);
+--: try dba
+SELECT tenancy.install_system('acme', 'evil', '1.0.0');
+SELECT tenancy.install_system('acme', 'evil', '1.0.1');
+SELECT tenancy.install_system('acme', 'evil', '1.0.2');
+SELECT tenancy.install_system('acme', 'evil', '1.0.3');
+SELECT tenancy.install_system('acme', 'evil', '1.0.4');
+SELECT tenancy.install_system('acme', 'evil', '1.0.5');
+SELECT tenancy.install_system('acme', 'evil', '1.0.6');
+SELECT tenancy.install_system('acme', 'evil', '1.0.7');
+SELECT tenancy.install_system('acme', 'evil', '1.0.8');
+SELECT tenancy.install_system('acme', 'evil', '1.0.9');
+--: leak if (SELECT count(*) FROM tenancy.tenant_systems WHERE system_id = 'evil') > 0
+--: as acme
+SELECT 1;

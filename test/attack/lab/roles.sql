@@ -3,6 +3,7 @@
 --
 --   acme, globex     logins of two customers, each bound to its tenant.  acme attacks, globex is the victim
 --   service          the application's login: it serves every customer, one a transaction
+--   pooled           a login without a tenant of its own: what its token says it is
 --   mallory          acme's developer: bound like acme, and may create schemas, functions and tables
 --   app_owner        owns the application's schema, and is no login
 --   dba              the superuser, who forgets things
@@ -16,6 +17,7 @@ CREATE ROLE acme LOGIN;
 CREATE ROLE globex LOGIN;
 CREATE ROLE mallory LOGIN;
 CREATE ROLE service LOGIN;
+CREATE ROLE pooled LOGIN;
 
 CREATE SCHEMA lab;
 

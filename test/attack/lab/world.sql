@@ -47,8 +47,8 @@ CREATE TABLE shop.contracts (signed date) INHERITS (shop.documents);
 RESET ROLE;
 
 -- Before the application is protected it works, for whoever the DBA thought of.
-GRANT ALL ON ALL TABLES IN SCHEMA shop TO tenant_acme, tenant_globex, tenancy_service;
-GRANT ALL ON ALL SEQUENCES IN SCHEMA shop TO tenant_acme, tenant_globex, tenancy_service;
+GRANT ALL ON ALL TABLES IN SCHEMA shop TO tenant_acme, tenant_globex, tenancy_service, pooled;
+GRANT ALL ON ALL SEQUENCES IN SCHEMA shop TO tenant_acme, tenant_globex, tenancy_service, pooled;
 
 -- Odd numbers are acme's, even ones globex's.
 INSERT INTO shop.orders (tenant_id, customer, amount, note)

@@ -1,0 +1,157 @@
+/*
+ * script_guard.cpp — what a system's script cannot reach: the tables of other tenants, and the session that runs it.
+ *
+ * A script runs as tenancy_owner, who owns the tables of every tenant, and with its tenant in force, so that a migration
+ * finds the rows of its own tables and of no other's.  An owner may do more than read, though.  So while the script of one tenant runs, the tables that are protected
+ * for another one are out of its reach: it neither reads nor writes them, nor changes, drops or truncates them or their
+ * policies, nor makes triggers and rules on them.  A tenant's name mistyped in a script is an error, and no mixture.
+ *
+ * A session goes on when the script is over, often as a superuser.  Deferred triggers that the script has made and queued
+ * would run as that superuser when the transaction commits, so they run before the script ends; and temporary objects,
+ * which come first in the search path, may not be left.
+ */
+#include "tenancy.h"
+
+namespace tenancy
+{
+
+static ScriptScope scope;
+
+static object_access_hook_type previous_object_access;
+
+ScriptScope
+guard_script(const char *tenant)
+{
+	ScriptScope before = scope;
+
+	strlcpy(scope.tenant, tenant, sizeof(scope.tenant));
+	scope.nest_level = GetCurrentTransactionNestLevel();
+	return before;
+}
+
+static void
+run(const char *sql)
+{
+	int result = SPI_execute(sql, false, 0);
+
+	if (result < 0)
+		elog(ERROR, "could not run \"%s\": %s", sql, SPI_result_code_string(result));
+}
+
+/* Still as the script's role. */
+void
+release_script(const ScriptScope &before)
+{
+	run("SET CONSTRAINTS ALL IMMEDIATE");
+	run("SELECT c.relname FROM pg_catalog.pg_class c "
+		"WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() AND c.relowner OPERATOR(pg_catalog.=) CURRENT_USER::pg_catalog.regrole "
+		"UNION ALL SELECT p.proname FROM pg_catalog.pg_proc p "
+		"WHERE p.pronamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() AND p.proowner OPERATOR(pg_catalog.=) CURRENT_USER::pg_catalog.regrole");
+	if (SPI_processed > 0)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("a system's script cannot leave temporary objects"),
+						errdetail("It has left \"%s\", which comes first in the search path of the session.",
+								  SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1)),
+						errhint("CREATE TEMPORARY TABLE … ON COMMIT DROP is left too: DROP it at the end of the script.")));
+	scope = before;
+}
+
+/* Another tenant's, or one that all tenants share. */
+bool
+is_beyond_script(Oid relation)
+{
+	const char *column, *tenant;
+
+	return scope.nest_level > 0 && has_isolation_policy(relation) && protection_of(relation, &column, &tenant) &&
+		   (!tenant || strcmp(tenant, scope.tenant) != 0);
+}
+
+void
+refuse_to_script(Oid relation)
+{
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("script for tenant \"%s\" cannot reach table \"%s\"", scope.tenant, get_rel_name(relation)),
+					errdetail("The table is not tenant \"%s\"'s.", scope.tenant),
+					errhint("Name the tables of the script without a schema, or by @schema@.")));
+}
+
+/* The table that an entry of a catalog belongs to, though nobody else may see it yet. */
+static Oid
+table_of_entry(Oid catalog, Oid index, AttrNumber key, AttrNumber attribute, Oid object)
+{
+	Relation relation = table_open(catalog, AccessShareLock);
+	Oid table = InvalidOid;
+	ScanKeyData keys[1];
+	bool null;
+
+	ScanKeyInit(&keys[0], key, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(object));
+	SysScanDesc scan = systable_beginscan(relation, index, true, SnapshotSelf, 1, keys);
+	HeapTuple tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		table = DatumGetObjectId(heap_getattr(tuple, attribute, RelationGetDescr(relation), &null));
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return table;
+}
+
+static Oid
+table_of_object(Oid catalog, Oid object)
+{
+	switch (catalog)
+	{
+		case RelationRelationId:
+			return get_rel_relkind(object) == RELKIND_INDEX ? IndexGetRelation(object, true) : object;
+		case PolicyRelationId:
+			return table_of_entry(PolicyRelationId, PolicyOidIndexId, Anum_pg_policy_oid, Anum_pg_policy_polrelid, object);
+		case TriggerRelationId:
+			return table_of_entry(TriggerRelationId, TriggerOidIndexId, Anum_pg_trigger_oid, Anum_pg_trigger_tgrelid, object);
+		case RewriteRelationId:
+			return table_of_entry(RewriteRelationId, RewriteOidIndexId, Anum_pg_rewrite_oid, Anum_pg_rewrite_ev_class, object);
+		default:
+			return InvalidOid;
+	}
+}
+
+static void
+object_access(ObjectAccessType access, Oid class_oid, Oid object, int sub_object, void *arguments)
+{
+	if (previous_object_access)
+		previous_object_access(access, class_oid, object, sub_object, arguments);
+	if (likely(scope.nest_level == 0))
+		return;
+	if (access != OAT_POST_CREATE && access != OAT_POST_ALTER && access != OAT_DROP && access != OAT_TRUNCATE)
+		return;
+	/* The constraint of a foreign key makes triggers on both tables, which are the server's own. */
+	if (access == OAT_POST_CREATE && arguments && static_cast<ObjectAccessPostCreate *>(arguments)->is_internal)
+		return;
+
+	Oid table = table_of_object(class_oid, object);
+	if (OidIsValid(table) && is_beyond_script(table))
+		refuse_to_script(table);
+}
+
+/* An error has ended the script. */
+static void
+transaction_event(XactEvent event, void *)
+{
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
+		scope = {};
+}
+
+static void
+subtransaction_event(SubXactEvent event, SubTransactionId, SubTransactionId, void *)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB && GetCurrentTransactionNestLevel() <= scope.nest_level)
+		scope = {};
+}
+
+void
+script_guard_init()
+{
+	previous_object_access = object_access_hook;
+	object_access_hook = object_access;
+	RegisterXactCallback(transaction_event, nullptr);
+	RegisterSubXactCallback(subtransaction_event, nullptr);
+}
+
+} // namespace tenancy
