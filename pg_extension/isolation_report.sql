@@ -29,6 +29,7 @@ CREATE VIEW tenancy.isolation_codes (code, severity, title) AS VALUES
     ('TI213', 'warning', 'function that is taken for leakproof'),
     ('TI214', 'error', 'function of a protected table that an application can change'),
     ('TI215', 'warning', 'object of a tenant''s that others may use'),
+    ('TI216', 'warning', 'function that may choose the tenant'),
     ('TI301', 'warning', 'policy that decides by OR'),
     ('TI302', 'notice', 'policy that reads the setting itself'),
     ('TI303', 'error', 'policy whose function is IMMUTABLE'),
@@ -410,6 +411,31 @@ CREATE FUNCTION tenancy.report_functions(tables tenancy.isolation_table[], roles
               LEFT JOIN pg_policy po ON d.classid = 'pg_policy'::regclass AND po.oid = d.objid
               LEFT JOIN pg_index ix ON d.classid = 'pg_class'::regclass AND ix.indexrelid = d.objid) u
       JOIN unnest(tables) t ON t.relation = u.relation AND t.owner <> u.proowner
+    UNION ALL
+    SELECT DISTINCT 'TI214', format('type %s of %s', y.oid::regtype, t.name),
+           format('%s owns it and decides what its checks do with other tenants'' rows', quote_ident(o.rolname)),
+           format('ALTER %s %s OWNER TO tenancy_owner;', CASE y.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, y.oid::regtype)
+      FROM unnest(tables) t JOIN pg_attribute a ON a.attrelid = t.relation AND a.attnum > 0 AND NOT a.attisdropped
+      JOIN pg_type y ON y.oid = a.atttypid AND y.typtype IN ('d', 'b') AND y.typowner <> t.owner
+      JOIN exposed e ON e.role = y.typowner JOIN pg_roles o ON o.oid = y.typowner AND NOT o.rolsuper
+    UNION ALL
+    SELECT DISTINCT 'TI214', format('function %s of %s', c.function::regprocedure, t.name),
+           format('%s owns it and decides what it does with other tenants'' rows', quote_ident(o.rolname)),
+           format('ALTER ROUTINE %s OWNER TO tenancy_owner;', c.function::regprocedure)
+      FROM unnest(tables) t JOIN pg_attribute a ON a.attrelid = t.relation AND a.attnum > 0 AND NOT a.attisdropped
+      JOIN pg_constraint k ON k.contypid = a.atttypid
+      JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid AND d.refclassid = 'pg_proc'::regclass
+      JOIN pg_proc p ON p.oid = d.refobjid JOIN exposed e ON e.role = p.proowner
+      JOIN pg_roles o ON o.oid = p.proowner AND NOT o.rolsuper, LATERAL (SELECT p.oid AS function) c
+     WHERE p.proowner <> t.owner
+    UNION ALL
+    SELECT 'TI216', 'function ' || f.name, format('it runs as %s, who may choose any tenant; whoever calls it may, if it does not look', quote_ident(f.rolname)),
+           format('REVOKE EXECUTE ON %s %s FROM %s;', f.kind, f.name, f.grantees)
+      FROM functions f
+     WHERE f.prosecdef AND NOT f.unbound AND f.grantees IS NOT NULL AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+       AND (has_function_privilege(f.proowner, 'tenancy.set_tenant(text, boolean)', 'EXECUTE')
+            OR has_function_privilege(f.proowner, 'tenancy.set_context(text, text, text[], boolean)', 'EXECUTE')
+            OR has_function_privilege(f.proowner, 'tenancy.issue_token(text, text, text[], name, interval)', 'EXECUTE'))
 $function$;
 COMMENT ON FUNCTION tenancy.report_functions(tenancy.isolation_table[], tenancy.isolation_role[]) IS 'findings about functions and triggers';
 REVOKE ALL ON FUNCTION tenancy.report_functions(tenancy.isolation_table[], tenancy.isolation_role[]) FROM PUBLIC;

@@ -7,7 +7,9 @@
  *
  * So a temporary table or view belongs to the context under which it was made, and a query that names it under another one,
  * or under none, is refused.  It is not dropped, since the tenant may come back to this connection; DISCARD TEMP drops it.
- * What was made when there was no context is everybody's.
+ * What was made when there was no context is everybody's until somebody writes to it, and then his who did: a client that
+ * has no tenant could otherwise leave such a table for the next one's rows.  TRUNCATE frees it again.  One that empties
+ * itself at each commit keeps nothing.
  *
  * A session that has made none pays nothing.
  */
@@ -19,7 +21,7 @@ namespace tenancy
 struct TemporaryTable
 {
 	Oid relation;	/* the key */
-	Identity owner;
+	Identity owner; /* of the class "none": nobody's yet */
 };
 
 static HTAB *tables;
@@ -42,6 +44,18 @@ relation_of_statement(Node *statement)
 		default:
 			return nullptr;
 	}
+}
+
+static bool
+empties_itself(Node *statement)
+{
+	OnCommitAction action = ONCOMMIT_NOOP;
+
+	if (IsA(statement, CreateStmt))
+		action = reinterpret_cast<CreateStmt *>(statement)->oncommit;
+	else if (IsA(statement, CreateTableAsStmt))
+		action = reinterpret_cast<CreateTableAsStmt *>(statement)->into->onCommit;
+	return action == ONCOMMIT_DELETE_ROWS || action == ONCOMMIT_DROP;
 }
 
 /* The context that the transaction has, or has had; null if none. */
@@ -73,20 +87,44 @@ note_owner(Oid relation, const Identity &owner)
 }
 
 static void
-note_relation(const RangeVar *name)
+note_relation(const RangeVar *name, bool keeps_rows)
 {
+	const Identity nobody = {};
 	const Identity *owner = transaction_identity();
-	Oid relation = owner ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
+	Oid relation = RangeVarGetRelid(name, NoLock, true);
 
-	if (OidIsValid(relation) && isTempNamespace(get_rel_namespace(relation)))
-		note_owner(relation, *owner);
+	if (OidIsValid(relation) && isTempNamespace(get_rel_namespace(relation)) && (owner || keeps_rows))
+		note_owner(relation, owner ? *owner : nobody);
 }
 
+/* It holds nobody's rows any more. */
+static void
+note_truncation(const TruncateStmt *statement)
+{
+	ListCell *cell;
+
+	foreach (cell, statement->relations)
+	{
+		Oid relation = RangeVarGetRelid(lfirst_node(RangeVar, cell), NoLock, true);
+		auto *table = static_cast<TemporaryTable *>(hash_search(tables, &relation, HASH_FIND, nullptr));
+
+		if (table)
+			table->owner = {};
+	}
+}
+
+/* The first who writes to a table of nobody's owns it from then on. */
 static bool
-may_read(const TemporaryTable *table)
+may_use(TemporaryTable *table, AclMode wanted)
 {
 	const Identity *identity = transaction_identity();
 
+	if (table->owner.role == ContextRole::none)
+	{
+		if (identity && (wanted & (ACL_INSERT | ACL_UPDATE)))
+			table->owner = *identity;
+		return true;
+	}
 	return (identity && identity->fingerprint == table->owner.fingerprint) || has_bypassrls_privilege(GetUserId());
 }
 
@@ -100,12 +138,12 @@ check_permissions(List *range_table TENANCY_PERMISSIONS_PARAMETER, bool complain
 	if (likely(!tables) || IsParallelWorker())
 		return true;
 
-	foreach (cell, range_table)
+	foreach (cell, TENANCY_PERMISSION_LIST(range_table))
 	{
-		auto *entry = lfirst_node(RangeTblEntry, cell);
+		auto *entry = static_cast<TenancyPermission *>(lfirst(cell));
 		auto *table = static_cast<TemporaryTable *>(hash_search(tables, &entry->relid, HASH_FIND, nullptr));
 
-		if (!table || may_read(table))
+		if (!table || may_use(table, entry->requiredPerms))
 			continue;
 		if (!complain)
 			return false;
@@ -122,13 +160,18 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree, 
 				ParamListInfo params, QueryEnvironment *environment, DestReceiver *receiver,
 				QueryCompletion *completion)
 {
-	RangeVar *made = relation_of_statement(statement->utilityStmt);
+	Node *command = statement->utilityStmt;
+	RangeVar *made = relation_of_statement(command);
+	bool keeps_rows = made && !empties_itself(command);
+	bool truncates = IsA(command, TruncateStmt);
 
 	(previous_process_utility ? previous_process_utility : standard_ProcessUtility)(
 		statement, query, read_only_tree, context, params, environment, receiver, completion);
 
-	if (made && context_is_set())
-		note_relation(made);
+	if (made)
+		note_relation(made, keeps_rows);
+	else if (truncates && tables)
+		note_truncation(reinterpret_cast<TruncateStmt *>(command));
 }
 
 void

@@ -111,6 +111,38 @@ SELECT count(*) FROM orders;
 SELECT lastval();
 ROLLBACK;
 
+-- nobody's table is his who writes to it first, until it is emptied; one that empties itself stays everybody's
+\c - temp_service
+CREATE TEMP TABLE scratch (note text);
+CREATE TEMP TABLE fleeting (note text) ON COMMIT DELETE ROWS;
+BEGIN;
+SELECT tenancy.set_tenant('temp-1');
+SELECT count(*) FROM scratch;
+INSERT INTO scratch VALUES ('of one');
+INSERT INTO fleeting VALUES ('of one');
+SELECT * FROM scratch;
+COMMIT;
+SELECT * FROM scratch;
+SELECT * FROM fleeting;
+BEGIN;
+SELECT tenancy.set_tenant('temp-2');
+SAVEPOINT s;
+SELECT * FROM scratch;
+ROLLBACK TO s;
+INSERT INTO scratch VALUES ('of two');
+ROLLBACK TO s;
+INSERT INTO fleeting VALUES ('of two');
+TRUNCATE scratch;
+COPY scratch FROM STDIN;
+of two
+\.
+SELECT * FROM scratch;
+COMMIT;
+BEGIN;
+SELECT tenancy.set_tenant('temp-1');
+SELECT * FROM scratch;
+ROLLBACK;
+
 \c :start_database :start_user
 DROP DATABASE temporary_table_test;
 DROP ROLE temp_service, tenant_temp_1, tenant_temp_2;

@@ -1,0 +1,215 @@
+--
+-- Lent rights and lures, of several classes: somebody's code runs with another's rights, or another's rows pass through it.
+--
+
+--: C66 a table above protected ones, by inheritance
+-- Who reads the parent reads the children by the parent's policies, and it has none.
+--: report TI101 tools.above
+--: as dba
+CREATE TABLE tools.above (tenant_id text, note text);
+ALTER TABLE shop.documents INHERIT tools.above;
+GRANT SELECT ON tools.above TO PUBLIC;
+--: as acme
+SELECT note FROM tools.above;
+
+--: C67 a domain of the customer's, which the DBA uses for a column
+--: report TI214 tools.mail
+--: as mallory
+CREATE TABLE tools.caught (note text);
+GRANT INSERT ON tools.caught TO PUBLIC;
+CREATE DOMAIN tools.mail AS text;
+--: as dba
+ALTER TABLE shop.orders ADD mail tools.mail;
+GRANT ALL ON tools.caught TO PUBLIC;
+--: as mallory
+CREATE FUNCTION tools.look(text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN INSERT INTO tools.caught VALUES ($1); RETURN true; END $$;
+ALTER DOMAIN tools.mail ADD CHECK (tools.look(VALUE)) NOT VALID;
+--: meanwhile globex
+INSERT INTO shop.orders (tenant_id, note, mail) VALUES ('globex', 'x', 'GLOBEX-SECRET-mail');
+--: again
+SELECT note FROM tools.caught;
+
+--: C68 a login check that anybody may call chooses the tenant
+--: report TI216 tools.log_in
+--: as dba
+CREATE FUNCTION tools.log_in(text) RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
+    AS $$ SELECT tenancy.set_tenant($1, false) $$;
+ALTER FUNCTION tools.log_in(text) OWNER TO service;
+--: as pooled
+SELECT tools.log_in('globex');
+SELECT note FROM shop.orders;
+
+--: C69 the same function, called by a login that is bound
+--: only ours
+--: names TI216 tools.log_in
+--: as dba
+CREATE FUNCTION tools.log_in(text) RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
+    AS $$ SELECT tenancy.set_tenant($1, false) $$;
+ALTER FUNCTION tools.log_in(text) OWNER TO service;
+--: as acme
+SELECT tools.log_in('globex');
+SELECT note FROM shop.orders;
+
+--: C70 a trigger function of the superuser's answers with what it sees
+--: as dba
+CREATE TABLE tools.questions (id integer, answer text);
+GRANT ALL ON tools.questions TO PUBLIC;
+CREATE FUNCTION tools.answer() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp AS $$
+BEGIN
+    NEW.answer := (SELECT string_agg(note, ' ') FROM shop.orders);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER answer BEFORE INSERT ON tools.questions FOR EACH ROW EXECUTE FUNCTION tools.answer();
+--: as acme
+INSERT INTO tools.questions VALUES (1) RETURNING answer;
+
+--: C71 a view of the superuser's, read without a tenant
+--: names TI201 shop.all_orders
+--: as dba
+CREATE VIEW shop.all_orders AS SELECT * FROM shop.orders;
+GRANT ALL ON shop.all_orders TO PUBLIC;
+--: as service
+SELECT note FROM shop.all_orders;
+COPY (SELECT note FROM shop.all_orders) TO STDOUT;
+DECLARE c CURSOR WITH HOLD FOR SELECT note FROM shop.all_orders;
+FETCH ALL FROM c;
+PREPARE p AS SELECT note FROM shop.all_orders;
+EXECUTE p;
+
+--: C72 a superuser's view and function under a superuser's nested definers
+--: only ours
+--: names TI201 shop.all_orders
+--: as dba
+CREATE VIEW shop.all_orders AS SELECT * FROM shop.orders;
+GRANT ALL ON shop.all_orders TO PUBLIC;
+SET ROLE app_owner;
+CREATE FUNCTION shop.inner_notes() RETURNS SETOF text LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
+    AS $$ BEGIN RETURN QUERY SELECT note FROM shop.all_orders; END $$;
+RESET ROLE;
+CREATE FUNCTION shop.outer_notes() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp SET row_security TO off
+    AS $$ SELECT shop.inner_notes() $$;
+CREATE PROCEDURE shop.tell_notes() LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
+    AS $$ DECLARE line text; BEGIN FOR line IN SELECT note FROM shop.orders LOOP RAISE NOTICE '%', line; END LOOP; END $$;
+--: as acme
+SELECT shop.inner_notes();
+SELECT shop.outer_notes();
+CALL shop.tell_notes();
+SELECT query_to_xml('SELECT * FROM shop.all_orders', true, false, '');
+MERGE INTO tools.none t USING shop.all_orders o ON false WHEN NOT MATCHED THEN DO NOTHING;
+
+--: C73 updates and deletes through a superuser's function
+--: only ours
+--: names TI212 shop.wipe
+--: as dba
+CREATE FUNCTION shop.wipe() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
+    AS $$ DELETE FROM shop.documents; UPDATE shop.orders SET note = 'HACKED' $$;
+CREATE FUNCTION shop.wipe_one(integer) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
+    AS $$ UPDATE shop.orders SET note = 'HACKED' WHERE id = $1 $$;
+--: as acme
+SELECT shop.wipe();
+SELECT shop.wipe_one(2);
+
+--: C74 the owner's session tries to take the protection off, while it has a tenant
+--: only ours
+--: as dba
+ALTER ROLE app_owner LOGIN;
+GRANT tenancy_service TO app_owner;
+--: as app_owner
+BEGIN;
+SELECT tenancy.set_tenant('acme');
+--: look
+SAVEPOINT s;
+ALTER TABLE shop.orders DISABLE ROW LEVEL SECURITY;
+ROLLBACK TO s;
+ALTER TABLE ONLY shop.orders NO FORCE ROW LEVEL SECURITY;
+ROLLBACK TO s;
+DROP POLICY tenant_isolation_floor ON shop.orders;
+ROLLBACK TO s;
+ALTER POLICY tenant_isolation_floor ON shop.orders USING (true) WITH CHECK (true);
+ROLLBACK TO s;
+SELECT tenancy.unprotect('shop.orders');
+ROLLBACK TO s;
+SELECT tenancy.clear_tenant();
+ALTER TABLE shop.orders DISABLE ROW LEVEL SECURITY;
+ROLLBACK TO s;
+DO $$ BEGIN EXECUTE 'ALTER TABLE shop.orders NO FORCE ROW LEVEL SECURITY'; END $$;
+ROLLBACK TO s;
+SELECT note FROM shop.orders;
+COMMIT;
+
+--: E41 a rule on a table of the customer's, which others write to
+--: report TI215 tools.suggestions
+--: as mallory
+CREATE TABLE tools.caught (note text);
+GRANT INSERT ON tools.caught TO PUBLIC;
+CREATE TABLE tools.suggestions (text text);
+GRANT INSERT ON tools.suggestions TO PUBLIC;
+CREATE RULE more AS ON INSERT TO tools.suggestions DO ALSO INSERT INTO tools.caught SELECT note FROM shop.orders;
+--: meanwhile globex
+INSERT INTO tools.suggestions VALUES ('be quicker');
+--: again
+SELECT note FROM tools.caught;
+
+--: E42 a function of the customer's, which others call
+--: report TI215 tools.slug
+--: as mallory
+CREATE TABLE tools.caught (note text);
+GRANT INSERT ON tools.caught TO PUBLIC;
+CREATE FUNCTION tools.slug(text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO tools.caught SELECT note FROM shop.orders;
+    RETURN lower($1);
+END $$;
+--: meanwhile globex
+SELECT tools.slug('A B');
+--: again
+SELECT note FROM tools.caught;
+
+--: B50 a search path that one tenant leaves on the connection leads the next one's rows elsewhere
+--: documented
+--: as dba
+CREATE TABLE tools.documents (id integer, tenant_id text, note text);
+GRANT ALL ON tools.documents TO PUBLIC;
+--: as service
+BEGIN;
+SELECT tenancy.set_tenant('acme');
+SET search_path TO tools, shop;
+COMMIT;
+BEGIN;
+SELECT tenancy.set_tenant('globex');
+INSERT INTO documents VALUES (9, 'globex', 'GLOBEX-SECRET-led-astray');
+COMMIT;
+--: look
+BEGIN;
+SELECT tenancy.set_tenant('acme');
+SELECT note FROM tools.documents;
+COMMIT;
+
+--: B51 a temporary table that was made before there was a tenant catches what the next one writes
+--: as service
+CREATE TEMP TABLE documents (id integer, tenant_id text, note text);
+BEGIN;
+SELECT tenancy.set_tenant('globex');
+INSERT INTO documents VALUES (9, 'globex', 'GLOBEX-SECRET-caught');
+COMMIT;
+--: look
+BEGIN;
+SELECT tenancy.set_tenant('acme');
+SELECT note FROM documents;
+COMMIT;
+SELECT note FROM pg_temp.documents;
+
+--: G39 an advisory lock that the victim wants
+--: documented
+--: leak if EXISTS (SELECT FROM shop.orders WHERE id = 2 AND amount = 1)
+--: as acme
+SELECT pg_advisory_lock(4711);
+--: meanwhile globex
+SELECT pg_try_advisory_lock(4711) AS got \gset
+\if :got
+UPDATE shop.orders SET amount = 77 WHERE id = 2;
+\endif
+--: again
+SELECT pg_advisory_unlock_all();
+--: as dba
+TRUNCATE referee.before;
