@@ -31,6 +31,11 @@ our @classes = (
 my $directory = abs_path(dirname(__FILE__) . '/../../attack');
 my $secret    = qr/GLOBEX-SECRET/;
 
+# What tells whether anybody has written.
+my $next_transaction   = 'SELECT pg_snapshot_xmax(pg_current_snapshot())';
+my $state_of_sequences =
+  "SELECT schemaname, sequencename, last_value FROM pg_sequences WHERE schemaname <> 'tenancy' ORDER BY 1, 2";
+
 #
 # Reading
 #
@@ -138,7 +143,7 @@ CONF
 	$self->_admin('postgres', {}, \'CREATE DATABASE laboratory');
 	$self->_admin('laboratory', {}, "$directory/lab/$mode.sql", "$directory/lab/world.sql");
 	$self->_admin('postgres', {}, \'CALL lab.remember()');
-	$self->{state_of_sequences} = $self->_state_of_sequences('laboratory');
+	($self->{sequences}) = $self->_ask('laboratory', $state_of_sequences);
 	return $self;
 }
 
@@ -196,8 +201,11 @@ sub _play_in
 	my $database = $self->_fresh_database;
 	my $seen     = $self->_play_steps($attack, $database, $other_world);
 
-	$seen->{damage} = $self->_admin($database, {}, \'SELECT * FROM referee.damage()');
-	$seen->{leak} = $self->_admin($database, {}, \"SELECT ($attack->{leak_if})::boolean") if $attack->{leak_if};
+	# One connection for all that is asked afterwards.
+	my $leak = $attack->{leak_if} ? "($attack->{leak_if})::boolean" : 'false';
+	(@$seen{qw(damage leak)}, my @state) =
+	  $self->_ask($database, 'SELECT * FROM referee.damage()', "SELECT $leak", $next_transaction, $state_of_sequences);
+	$self->{written} = "@state" ne "@{ $self->{state} }";
 	$seen->{finding} //= $self->_finding($attack, $database);
 	return $seen;
 }
@@ -208,25 +216,20 @@ sub _fresh_database
 {
 	my ($self) = @_;
 	my $old = $self->{database};
-
-	if (defined $old)
-	{
-		my $written = $self->_admin($old, {}, \'SELECT pg_snapshot_xmax(pg_current_snapshot())') ne $self->{next_transaction};
-		return $old unless $written || $self->_state_of_sequences($old) ne $self->{state_of_sequences};
-	}
+	return $old if defined $old && !$self->{written};
 
 	my $new = $self->{database} = 'attack_' . ++$self->{played};
-	$self->_admin('postgres', {}, defined $old ? (\"DROP DATABASE $old WITH (FORCE)", \'CALL lab.restore()') : (),
-		\"CREATE DATABASE $new TEMPLATE laboratory", \"GRANT CREATE ON DATABASE $new TO mallory");
-	$self->{next_transaction} = $self->_admin('postgres', {}, \'SELECT pg_snapshot_xmax(pg_current_snapshot())');
+	my @printed = $self->_ask('postgres', defined $old ? ("DROP DATABASE $old WITH (FORCE)", 'CALL lab.restore()') : (),
+		"CREATE DATABASE $new TEMPLATE laboratory", "GRANT CREATE ON DATABASE $new TO mallory", $next_transaction);
+	$self->{state} = [ $printed[-1], $self->{sequences} ];
 	return $new;
 }
 
-sub _state_of_sequences
+# What each query prints, if that is anything.
+sub _ask
 {
-	my ($self, $database) = @_;
-	return $self->_admin($database, {},
-		\"SELECT schemaname, sequencename, last_value FROM pg_sequences WHERE schemaname <> 'tenancy' ORDER BY 1, 2");
+	my ($self, $database, @queries) = @_;
+	return split /<<end>>\n/, $self->_admin($database, {}, map { (\$_, \'\echo <<end>>') } @queries);
 }
 
 # Sessions come one after the other, each a psql of its own: one that is refused keeps no other from trying.
