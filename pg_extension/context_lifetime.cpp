@@ -123,13 +123,14 @@ is_loop(Portal portal)
 	return PortalIsValid(portal) && portal->portalPinned;
 }
 
+/* Of rows that policies have chosen: a list of tenants, to serve one after the other, is none. */
 static void
-note_loop(const char *portal)
+note_loop(const char *portal, const PlannedStmt *plan)
 {
 	const Identity *context = transaction_lock();
 	ListCell *cell;
 
-	if (!context)
+	if (!context || has_bypassrls_privilege(GetUserId()) || !reads_isolated_table(plan))
 		return;
 	foreach (cell, loops)
 		if (strcmp(static_cast<Loop *>(lfirst(cell))->portal, portal) == 0)
@@ -184,7 +185,7 @@ executor_run(QueryDesc *query, ScanDirection direction, uint64 count TENANCY_EXE
 {
 	/* A loop goes on by the choice of its function, which may have ended the context itself. */
 	if (unlikely(is_loop(ActivePortal)))
-		note_loop(ActivePortal->name);
+		note_loop(ActivePortal->name, query->plannedstmt);
 	else if (unlikely(query->already_executed))
 	{
 		statement_begins();

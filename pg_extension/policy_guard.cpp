@@ -100,6 +100,21 @@ is_isolated(Oid relation)
 	return known ? known->isolated : look_at(relation, GetUserId()).isolated;
 }
 
+bool
+reads_isolated_table(const PlannedStmt *plan)
+{
+	ListCell *cell;
+
+	foreach (cell, plan->rtable)
+	{
+		auto *entry = lfirst_node(RangeTblEntry, cell);
+
+		if (entry->rtekind == RTE_RELATION && entry->relid >= FirstNormalObjectId && is_isolated(entry->relid))
+			return true;
+	}
+	return false;
+}
+
 /* The table has no isolation policy, or its policies bind the role. */
 static bool
 is_good_for(Oid relation, Oid role)

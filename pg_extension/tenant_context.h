@@ -248,6 +248,7 @@ void temporary_table_init();
 
 /* policy_guard.cpp, side_channel.cpp */
 void policy_guard_init();
+bool reads_isolated_table(const PlannedStmt *plan);
 void side_channel_init();
 
 /* stat_tenants.cpp */

@@ -143,6 +143,38 @@ SELECT tenancy.set_tenant('temp-1');
 SELECT * FROM scratch;
 ROLLBACK;
 
+-- a procedure serves one tenant after the other, by a list of them; a loop over one tenant's rows is over before the next one
+RESET ALL;
+DISCARD TEMP;
+CREATE TEMP TABLE turns AS SELECT unnest(ARRAY['temp-1', 'temp-2', 'temp-1']) AS tenant;
+CREATE PROCEDURE pg_temp.serve() LANGUAGE plpgsql AS $$
+DECLARE
+    turn record;
+BEGIN
+    FOR turn IN SELECT tenant FROM turns LOOP
+        PERFORM tenancy.set_tenant(turn.tenant);
+        RAISE NOTICE '% has %', tenancy.current_tenant(), (SELECT string_agg(note, ', ') FROM orders);
+        COMMIT;
+    END LOOP;
+END $$;
+CALL pg_temp.serve();
+CREATE PROCEDURE pg_temp.mix() LANGUAGE plpgsql AS $$
+DECLARE
+    line record;
+BEGIN
+    PERFORM tenancy.set_tenant('temp-2');
+    FOR line IN SELECT note FROM orders LOOP
+        RAISE NOTICE '% reads %', tenancy.current_tenant(), line.note;
+        COMMIT;
+        PERFORM tenancy.set_tenant('temp-1');
+    END LOOP;
+END $$;
+CALL pg_temp.mix();
+-- the loop is over, and so is what it kept
+BEGIN;
+SELECT tenancy.set_tenant('temp-1');
+COMMIT;
+
 \c :start_database :start_user
 DROP DATABASE temporary_table_test;
 DROP ROLE temp_service, tenant_temp_1, tenant_temp_2;
