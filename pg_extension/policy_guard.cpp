@@ -190,12 +190,6 @@ may_read(Oid relation, AclMode wanted, Oid owner, bool has_context, bool complai
 	bool by_view = OidIsValid(owner) && owner != GetUserId();
 	Oid role = OidIsValid(owner) ? owner : GetUserId();
 
-	if (unlikely(is_beyond_script(relation)))
-	{
-		if (complain)
-			refuse_to_script(relation);
-		return false;
-	}
 	if (!(wanted & (ACL_SELECT | ACL_UPDATE | ACL_DELETE)) || !(by_view || has_context) || relation < FirstNormalObjectId)
 		return true;
 	if (likely(is_good_for(relation, role)) || goes_free())

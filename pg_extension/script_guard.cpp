@@ -1,10 +1,10 @@
 /*
  * script_guard.cpp — what a system's script cannot reach: the tables of other tenants, and the session that runs it.
  *
- * A script runs as tenancy_owner, who owns the tables of every tenant, and with its tenant in force, so that a migration
- * finds the rows of its own tables and of no other's.  An owner may do more than read, though.  So while the script of one tenant runs, the tables that are protected
- * for another one are out of its reach: it neither reads nor writes them, nor changes, drops or truncates them or their
- * policies, nor makes triggers and rules on them.  A tenant's name mistyped in a script is an error, and no mixture.
+ * A script runs as tenancy_owner, who owns the tables of every tenant, and with its tenant in force: policies show it that
+ * one's rows.  An owner may do more than read, though.  So while the script of one tenant runs, it neither changes, drops nor
+ * truncates the tables that are protected for another one or by a column, nor their policies, nor makes triggers and rules
+ * on them.  A tenant's name mistyped in a script is an error.
  *
  * A session goes on when the script is over, often as a superuser.  Deferred triggers that the script has made and queued
  * would run as that superuser when the transaction commits, so they run before the script ends; and temporary objects,
@@ -70,7 +70,7 @@ void
 refuse_to_script(Oid relation)
 {
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					errmsg("script for tenant \"%s\" cannot reach table \"%s\"", scope.tenant, get_rel_name(relation)),
+					errmsg("script for tenant \"%s\" cannot change table \"%s\"", scope.tenant, get_rel_name(relation)),
 					errdetail("The table is not tenant \"%s\"'s.", scope.tenant),
 					errhint("Name the tables of the script without a schema, or by @schema@.")));
 }

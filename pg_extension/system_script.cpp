@@ -8,7 +8,7 @@
  * A script runs as tenancy_owner, never as the superuser who owns the extension, with search_path = the schema and
  * pg_temp last.  It is trusted with the schemas of tenants, not with the server.  The tables of a tenant bind their owner
  * too, and a migration whose UPDATE finds no row says nothing: so while a script runs, the tenant in whose schema it runs
- * is in force.  Other tenants' tables stay out of its reach (script_guard.cpp).
+ * is in force.  Other tenants' rows stay out of its sight (and script_guard.cpp has the rest).
  */
 #include "tenancy.h"
 

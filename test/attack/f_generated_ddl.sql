@@ -367,15 +367,25 @@ SELECT tenancy.register_version('evil', '1.0.8', $$ CREATE FUNCTION t() RETURNS 
 SELECT tenancy.register_version('evil', '1.0.9', $$ CREATE POLICY p ON tenant_globex_crm.customers AS RESTRICTIVE USING (false); $$);
 --: try dba
 SELECT tenancy.install_system('acme', 'evil', '1.0.0');
+SELECT tenancy.uninstall_system('acme', 'evil');
 SELECT tenancy.install_system('acme', 'evil', '1.0.1');
+SELECT tenancy.uninstall_system('acme', 'evil');
 SELECT tenancy.install_system('acme', 'evil', '1.0.2');
+SELECT tenancy.uninstall_system('acme', 'evil');
 SELECT tenancy.install_system('acme', 'evil', '1.0.3');
+SELECT tenancy.uninstall_system('acme', 'evil');
 SELECT tenancy.install_system('acme', 'evil', '1.0.4');
+SELECT tenancy.uninstall_system('acme', 'evil');
 SELECT tenancy.install_system('acme', 'evil', '1.0.5');
+SELECT tenancy.uninstall_system('acme', 'evil');
 SELECT tenancy.install_system('acme', 'evil', '1.0.6');
+SELECT tenancy.uninstall_system('acme', 'evil');
 SELECT tenancy.install_system('acme', 'evil', '1.0.7');
+SELECT tenancy.uninstall_system('acme', 'evil');
 SELECT tenancy.install_system('acme', 'evil', '1.0.8');
+SELECT tenancy.uninstall_system('acme', 'evil');
 SELECT tenancy.install_system('acme', 'evil', '1.0.9');
---: leak if (SELECT count(*) FROM tenancy.tenant_systems WHERE system_id = 'evil') > 0
+SELECT tenancy.uninstall_system('acme', 'evil');
+--: leak if (SELECT count(*) FROM pg_trigger WHERE tgrelid = 'tenant_globex_crm.customers'::regclass AND NOT tgisinternal) + (SELECT count(*) FROM pg_rewrite WHERE ev_class = 'tenant_globex_crm.customers'::regclass) + (SELECT count(*) FROM pg_policy WHERE polrelid = 'tenant_globex_crm.customers'::regclass) <> 2
 --: as acme
-SELECT 1;
+SELECT note FROM tenant_globex_crm.customers;
