@@ -3,7 +3,7 @@
 --
 \set SHOW_CONTEXT never
 SELECT current_database() AS start_database, current_user AS start_user \gset
-CREATE DATABASE hostile_name_test;
+CREATE DATABASE hostile_name_test ENCODING 'UTF8' TEMPLATE template0;
 \c hostile_name_test
 CREATE EXTENSION tenancy;
 SELECT tenancy.register_system('notes', 'Notes', 'notes', 'us');

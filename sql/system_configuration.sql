@@ -86,7 +86,8 @@ SELECT problem(format('SELECT tenancy.register_version(''vault'', %L, ''CREATE T
   FROM (VALUES ('1.0.0', '{"extension": ">=1.0", "postgresql": ">=15"}'), ('1.1.0', '{"extension": ">=99"}'), ('1.2.0', '{"postgresql": "<15"}'),
                ('1.3.0', '{"conflicts": {"mail": "*"}}'), ('1.4.0', '{"conflicts": {"mail": ">=2.0.0", "nowhere": "*"}}'),
                ('2.0.0', '{"mongodb": "6"}'), ('2.1.0', '[]'), ('2.2.0', '{"postgresql": 15}'), ('2.3.0', '{"postgresql": ">>15"}'), ('2.4.0', '{"conflicts": "mail"}')) x(v, c);
-SELECT v, problem(format('SELECT tenancy.install_system(''cfg-1'', ''vault'', %L)', v)) FROM unnest(ARRAY['1.1.0', '1.2.0', '1.3.0', '1.4.0']) v;
+SELECT v, regexp_replace(problem(format('SELECT tenancy.install_system(''cfg-1'', ''vault'', %L)', v)), 'this is 1[5-9][.][0-9.]+[.]$', 'this is newer.') AS problem
+  FROM unnest(ARRAY['1.1.0', '1.2.0', '1.3.0', '1.4.0']) v;
 SELECT tenancy.uninstall_system('cfg-1', 'mail');
 SELECT tenancy.uninstall_system('cfg-1', 'vault');
 SELECT tenancy.install_system('cfg-1', 'vault', '1.3.0');
