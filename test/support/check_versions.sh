@@ -91,7 +91,8 @@ check_version()
 	pg_config=$(pg_config_of "$version")
 	step "$("$pg_config" --version)"
 	copy_project "$copy"
-	PG_CONFIG=$pg_config "$copy/test/support/check.sh" "${@//"$top/"/"$copy/"}" 2>&1 | tee "$log" | sed "s/^/$version: /" || true
+	# pg_regress 16 looks for expected output where it is started, before it looks beside the tests.
+	(cd "$copy" && PG_CONFIG=$pg_config test/support/check.sh "${@//"$top/"/"$copy/"}" 2>&1) | tee "$log" | sed "s/^/$version: /" || true
 	add_up "$version" "$log"
 }
 
