@@ -76,9 +76,10 @@ COMMENT ON FUNCTION tenancy.configuration_problem(jsonb, jsonb, text) IS
 REVOKE ALL ON FUNCTION tenancy.configuration_problem(jsonb, jsonb, text) FROM PUBLIC;
 
 -- Writes a tenant's configurations and features, and the revision.
-CREATE FUNCTION tenancy.write_configuration(installed tenancy.tenant_systems) RETURNS integer
+CREATE FUNCTION tenancy.write_configuration(installed tenancy.tenant_systems, configurations jsonb, features_enabled jsonb) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
+#variable_conflict use_column
 DECLARE
     version tenancy.system_versions;
     problem text;
@@ -86,8 +87,8 @@ DECLARE
     new_revision integer;
 BEGIN
     SELECT v.* INTO version FROM tenancy.system_versions v WHERE v.version_id = installed.version_id;
-    problem := tenancy.configuration_problem(coalesce(installed.configurations, '{}'), version.configuration_schema);
-    SELECT f.name INTO unknown FROM jsonb_array_elements_text(installed.features_enabled) f(name)
+    problem := tenancy.configuration_problem(coalesce(write_configuration.configurations, '{}'), version.configuration_schema);
+    SELECT f.name INTO unknown FROM jsonb_array_elements_text(write_configuration.features_enabled) f(name)
      WHERE NOT version.features ? f.name LIMIT 1;
     IF problem IS NOT NULL OR unknown IS NOT NULL THEN
         RAISE EXCEPTION USING
@@ -97,24 +98,26 @@ BEGIN
             HINT = format('SELECT configuration_schema, features FROM tenancy.system_versions WHERE version_id = %L;', version.version_id);
     END IF;
     UPDATE tenancy.tenant_systems i
-       SET configurations = installed.configurations, features_enabled = installed.features_enabled, updated_at = timezone('UTC', now())
+       SET configurations = write_configuration.configurations, features_enabled = write_configuration.features_enabled, updated_at = timezone('UTC', now())
      WHERE i.tenant_id = installed.tenant_id AND i.system_id = installed.system_id;
     INSERT INTO tenancy.configuration_revisions (tenant_id, system_id, revision, configurations, features_enabled)
-    SELECT installed.tenant_id, installed.system_id, coalesce(max(r.revision), 0) + 1, installed.configurations, installed.features_enabled
+    SELECT installed.tenant_id, installed.system_id, coalesce(max(r.revision), 0) + 1,
+           write_configuration.configurations, write_configuration.features_enabled
       FROM tenancy.configuration_revisions r
      WHERE r.tenant_id = installed.tenant_id AND r.system_id = installed.system_id
     RETURNING revision INTO new_revision;
     RETURN new_revision;
 END
 $function$;
-COMMENT ON FUNCTION tenancy.write_configuration(tenancy.tenant_systems) IS 'checks and writes what a tenant has set for a system';
-REVOKE ALL ON FUNCTION tenancy.write_configuration(tenancy.tenant_systems) FROM PUBLIC;
+COMMENT ON FUNCTION tenancy.write_configuration(tenancy.tenant_systems, jsonb, jsonb) IS 'checks and writes what a tenant has set for a system';
+REVOKE ALL ON FUNCTION tenancy.write_configuration(tenancy.tenant_systems, jsonb, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION tenancy.configure_system(tenant_id text, system_id text, configurations jsonb) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
 DECLARE
     installed tenancy.tenant_systems := tenancy.lock_tenant_system(tenant_id, system_id);
+    merged jsonb;
 BEGIN
     IF jsonb_typeof(configure_system.configurations) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION USING
@@ -122,10 +125,10 @@ BEGIN
             MESSAGE = 'configurations must be a JSON object',
             HINT = 'For example {"currency": "EUR"}; a null takes a setting away.';
     END IF;
-    SELECT jsonb_object_agg(c.key, c.value) INTO installed.configurations
+    SELECT jsonb_object_agg(c.key, c.value) INTO merged
       FROM jsonb_each(coalesce(installed.configurations, '{}') || configure_system.configurations) c
      WHERE c.value <> 'null';
-    RETURN tenancy.write_configuration(installed);
+    RETURN tenancy.write_configuration(installed, merged, installed.features_enabled);
 END
 $function$;
 COMMENT ON FUNCTION tenancy.configure_system(text, text, jsonb) IS
@@ -142,8 +145,8 @@ BEGIN
     IF feature IS NULL OR enabled IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'feature and state must not be null';
     END IF;
-    installed.features_enabled := CASE WHEN enabled THEN remaining || to_jsonb(feature) ELSE remaining END;
-    RETURN tenancy.write_configuration(installed);
+    RETURN tenancy.write_configuration(installed, installed.configurations,
+                                       CASE WHEN enabled THEN remaining || to_jsonb(feature) ELSE remaining END);
 END
 $function$;
 COMMENT ON FUNCTION tenancy.enable_feature(text, text, text, boolean) IS
@@ -155,8 +158,9 @@ CREATE FUNCTION tenancy.rollback_configuration(tenant_id text, system_id text, r
     AS $function$
 DECLARE
     installed tenancy.tenant_systems := tenancy.lock_tenant_system(tenant_id, system_id);
+    former tenancy.configuration_revisions;
 BEGIN
-    SELECT r.configurations, r.features_enabled INTO installed.configurations, installed.features_enabled
+    SELECT r.* INTO former
       FROM tenancy.configuration_revisions r
      WHERE r.tenant_id = installed.tenant_id AND r.system_id = installed.system_id AND r.revision = rollback_configuration.revision;
     IF NOT FOUND THEN
@@ -166,7 +170,7 @@ BEGIN
             HINT = format('SELECT revision, changed_at FROM tenancy.configuration_revisions WHERE tenant_id = %L AND system_id = %L;',
                           tenant_id, system_id);
     END IF;
-    RETURN tenancy.write_configuration(installed);
+    RETURN tenancy.write_configuration(installed, former.configurations, former.features_enabled);
 END
 $function$;
 COMMENT ON FUNCTION tenancy.rollback_configuration(text, text, integer) IS
