@@ -272,7 +272,7 @@ tenancy_run_script_statement(PG_FUNCTION_ARGS)
 	script.text = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	SPI_connect();
 	tenancy::run_system_script(&script);
-	uint64 touched = SPI_processed;
+	uint64 touched = script.processed;
 	SPI_finish();
 	PG_RETURN_INT64((int64) touched);
 }

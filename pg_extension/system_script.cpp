@@ -183,6 +183,7 @@ run_system_script(SystemScript *script)
 		CHECK_FOR_INTERRUPTS();
 		script->line = statement->line;
 		run_statement(statement, script->is_verification);
+		script->processed = SPI_processed;
 	}
 	leave_script_schema();
 	script->line = 0;

@@ -156,6 +156,7 @@ struct SystemScript
 	const char *tenant;
 	bool is_verification; /* a query that says false fails */
 	int line;			  /* of the statement that runs; 0 if none does */
+	uint64 processed;	  /* rows, by its last statement */
 };
 
 /* Runs it as tenancy_owner; the caller has connected to SPI. */

@@ -180,8 +180,8 @@ is($node->safe_psql('postgres', q(SELECT count(*) FROM pg_class WHERE relnamespa
 $node->safe_psql('postgres', q(
 	SELECT tenancy.register_system('s' || n, 'S', 's' || n, 'us'),
 	       tenancy.register_version('s' || n, '1.0.0', (SELECT install_sql FROM tenancy.system_versions WHERE version_id = 'large-1.0.0'))
-	  FROM generate_series(1, 7) n;));
-$node->safe_psql('postgres', "SELECT tenancy.install_system('locks', 's$_')") for 1 .. 7;
+	  FROM generate_series(1, 5) n;));
+$node->safe_psql('postgres', "SELECT tenancy.install_system('locks', 's$_')") for 1 .. 5;
 $node->safe_psql('postgres', q(SELECT tenancy.archive_tenant('locks')));
 $node->safe_psql('postgres', q(SELECT count(*) FROM tenancy.export_tenant('locks')));
 ($result, $out, $err) = $node->psql('postgres', q(SELECT tenancy.decommission_tenant('locks', 1000000)));
