@@ -187,7 +187,7 @@ $node->safe_psql('postgres', q(SELECT count(*) FROM tenancy.export_tenant('locks
 ($result, $out, $err) = $node->psql('postgres', q(SELECT tenancy.decommission_tenant('locks', 1000000)));
 like($err, qr/out of shared memory/, 'which are too many to drop at once');
 my $calls = 0;
-while ($node->safe_psql('postgres', q(SELECT tenancy.decommission_tenant('locks', 200))) ne '0')
+while ($node->safe_psql('postgres', q(SELECT tenancy.decommission_tenant('locks', 50))) ne '0')
 {
 	die 'it does not end' if ++$calls > 50;
 }
