@@ -57,7 +57,8 @@ BEGIN
         SET LOCAL search_path TO tenant_new_shop;
         EXECUTE change;
         RESET search_path;
-        SELECT array_agg(format('%s | %s | %s -> %s', d.kind, d.name, coalesce(left(d.expected, 60), '(none)'), coalesce(left(d.found, 60), '(none)'))), array_agg(d.statement)
+        SELECT array_agg(format('%s | %s | %s -> %s', d.kind, d.name, coalesce(left(replace(d.expected, 'MAINTAIN, ', ''), 60), '(none)'),
+            coalesce(left(replace(d.found, 'MAINTAIN, ', ''), 60), '(none)'))), array_agg(d.statement)
           INTO told, fixes FROM tenancy.schema_drift('new', 'shop') d;
         FOREACH fix IN ARRAY fixes LOOP
             CONTINUE WHEN fix IS NULL;

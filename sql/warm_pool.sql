@@ -88,7 +88,7 @@ CREATE FUNCTION told(tenant text) RETURNS TABLE (what text) LANGUAGE sql AS $$
     WITH s AS (SELECT to_regnamespace('tenant_' || replace(tenant, '-', '_') || '_desk') AS oid),
          told AS (
     SELECT format('%s %s %s %s', c.relkind, c.relname, c.relowner::regrole,
-                  ARRAY(SELECT a::text FROM unnest(c.relacl) a ORDER BY 1)) AS what
+                  ARRAY(SELECT replace(a::text, 'xtm/', 'xt/') FROM unnest(c.relacl) a ORDER BY 1)) AS what
       FROM pg_class c, s WHERE c.relnamespace = s.oid AND c.relkind IN ('r', 'v', 'S')
     UNION ALL
     SELECT format('policy %s on %s: %s / %s', p.polname, c.relname, pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
