@@ -11,6 +11,7 @@
 
 #include "event_batch.h"
 #include "fdw/connection.h"
+#include "fdw/option.h"
 
 namespace bridge
 {
@@ -21,7 +22,7 @@ namespace
 Oid
 own_server(const char *name)
 {
-	ForeignServer *server = GetForeignServerByName(name, false);
+	ForeignServer *server = mongo_server(name);
 
 	if (!tenancy_object_ownercheck(ForeignServerRelationId, server->serverid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_SERVER, name);
@@ -143,11 +144,9 @@ Datum
 tenancy_mongo_wait_for_mirror(PG_FUNCTION_ARGS)
 {
 	using namespace bridge;
-	ForeignServer *server = GetForeignServerByName(NameStr(*PG_GETARG_NAME(0)), false);
+	ForeignServer *server = usable_server(NameStr(*PG_GETARG_NAME(0)));
 	long timeout = milliseconds(PG_GETARG_INTERVAL_P(1));
 
-	if (tenancy_foreign_server_aclcheck(server->serverid, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_SERVER, server->servername);
 	check_sees_what_comes("wait_for_mirror()");
 	if (!is_mirrored(server->serverid))
 		fail_for_no_mirrors(server->servername);

@@ -343,6 +343,37 @@ boolean_option(List *options, const char *name, bool otherwise)
 	return value != nullptr ? check_boolean(name, value) : otherwise;
 }
 
+ForeignServer *
+mongo_server(const char *name)
+{
+	ForeignServer *server = GetForeignServerByName(name, true);
+
+	if (!server)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("server \"%s\" does not exist", name),
+						errhint("CREATE SERVER %s FOREIGN DATA WRAPPER tenancy_mongo OPTIONS (hosts "
+								"'localhost:27017');",
+								quote_identifier(name))));
+
+	/* Another wrapper's server has other options. */
+	const char *wrapper = GetForeignDataWrapper(server->fdwid)->fdwname;
+	if (strcmp(wrapper, "tenancy_mongo") != 0)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("server \"%s\" is not a MongoDB server", name),
+						errdetail("Its foreign-data wrapper is \"%s\".", wrapper)));
+	return server;
+}
+
+ForeignServer *
+usable_server(const char *name)
+{
+	ForeignServer *server = mongo_server(name);
+
+	if (tenancy_foreign_server_aclcheck(server->serverid, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_SERVER, name);
+	return server;
+}
+
 bool
 server_has_transactions(Oid server)
 {

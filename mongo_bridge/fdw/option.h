@@ -50,6 +50,10 @@ ColumnOptions column_options(Oid foreign_table, AttrNumber attribute);
  */
 ConnectionOptions server_options(Oid server, Oid user);
 
+/* A server of this wrapper by its name; the second one is an error unless the current user has USAGE on it. */
+ForeignServer *mongo_server(const char *name);
+ForeignServer *usable_server(const char *name);
+
 /* Whether writes belong to a transaction of MongoDB. */
 bool server_has_transactions(Oid server);
 

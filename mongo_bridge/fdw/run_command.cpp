@@ -7,6 +7,7 @@
  */
 #include "connection.h"
 #include "bson_datum.h"
+#include "option.h"
 
 namespace bridge
 {
@@ -22,25 +23,6 @@ struct Exchange
 	Document command;
 	Document reply;
 };
-
-static Oid
-usable_server(const char *name)
-{
-	Oid server = get_foreign_server_oid(name, false);
-	AclResult allowed = tenancy_foreign_server_aclcheck(server, GetUserId(), ACL_USAGE);
-
-	if (allowed != ACLCHECK_OK)
-		aclcheck_error(allowed, OBJECT_FOREIGN_SERVER, name);
-
-	/* Another wrapper's server has other options. */
-	ForeignServer *description = GetForeignServer(server);
-	const char *wrapper = GetForeignDataWrapper(description->fdwid)->fdwname;
-	if (strcmp(wrapper, "tenancy_mongo") != 0)
-		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-						errmsg("server \"%s\" is not a MongoDB server", name),
-						errdetail("Its foreign-data wrapper is \"%s\".", wrapper)));
-	return server;
-}
 
 static void
 check_is_object(const char *json)
@@ -66,7 +48,7 @@ tenancy_mongo_run_command(PG_FUNCTION_ARGS)
 	const char *json = text_to_cstring(PG_GETARG_TEXT_PP(2));
 
 	check_is_object(json);
-	Client *client = connection_get(usable_server(server), GetUserId());
+	Client *client = connection_get(usable_server(server)->serverid, GetUserId());
 	auto *exchange = own<Exchange>(CurrentMemoryContext, *client, database, json);
 
 	PG_RETURN_TEXT_P(cstring_to_text(bson_document_text(exchange->reply.get())));
