@@ -39,8 +39,11 @@ class Lab:
 
     # The servers ----------------------------------------------------------------------------------------------------
 
+    def dsn(self, dbname="postgres", user="postgres"):
+        return f"{self.server} dbname={dbname} user={user}"
+
     def connect(self, dbname="postgres", user="postgres"):
-        return psycopg.connect(f"{self.server} dbname={dbname} user={user}", autocommit=True)
+        return psycopg.connect(self.dsn(dbname, user), autocommit=True)
 
     def execute(self, sql, parameters=None, dbname="postgres"):
         with self.connect(dbname) as connection:

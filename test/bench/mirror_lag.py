@@ -52,7 +52,7 @@ def level(lab):
 def measure(lab, writer, watch, seconds):
     context = multiprocessing.get_context("spawn")
     sights, ready, stop = context.Queue(), context.Event(), context.Event()
-    watcher = context.Process(target=watch, args=(lab.dsn, lab.mongo_uri, sights, ready, stop), daemon=True)
+    watcher = context.Process(target=watch, args=(lab.dsn(), lab.mongo_uri, sights, ready, stop), daemon=True)
     watcher.start()
     ready.wait(60)
 

@@ -69,7 +69,7 @@ class Bench:
 
     def __init__(self, lab):
         self.lab = lab
-        self.dsn = f"{lab.server} user=postgres dbname={DATABASE}"
+        self.dsn = lab.dsn(DATABASE)
         self.schemas = []
 
     def connect(self):
