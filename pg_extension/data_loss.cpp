@@ -321,6 +321,29 @@ run_watched(SystemScript *script, Watch *watched, List *types)
 	return watched->losses == NIL;
 }
 
+static int
+compare_tables(const ListCell *a, const ListCell *b)
+{
+	Oid left = static_cast<const Loss *>(lfirst(a))->table;
+	Oid right = static_cast<const Loss *>(lfirst(b))->table;
+
+	return left < right ? -1 : left > right ? 1 : 0;
+}
+
+/*
+ * The script is taken back, and its locks with it.  What is looked at, and perhaps archived, is what the second run takes:
+ * nobody writes in between.
+ */
+static void
+lock_losing_tables(List *losses)
+{
+	ListCell *cell;
+
+	list_sort(losses, compare_tables);
+	foreach (cell, losses)
+		LockRelationOid(static_cast<const Loss *>(lfirst(cell))->table, AccessExclusiveLock);
+}
+
 /*
  * Runs a script that takes nothing away, and returns true.  A script that does leaves no trace but what it would take.
  * The caller has connected to SPI.
@@ -336,7 +359,10 @@ run_harmless_script(const TenantSchema &schema, const char *text, Datum *losses)
 	if (harmless)
 		protect_and_grant(schema, known);
 	else
+	{
+		lock_losing_tables(watched.losses);
 		*losses = losses_as_jsonb(watched.losses, schema.oid);
+	}
 	return harmless;
 }
 

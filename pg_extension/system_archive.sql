@@ -108,6 +108,10 @@ BEGIN
                                 JOIN jsonb_array_elements(losses) l ON l.value ->> 'table' = c.relname
                                WHERE p.relid <> source AND NOT l.value ? 'column');
         key_names := tenancy.primary_key_columns(source);
+        -- Without its key a row is not found again: the table is kept whole.
+        IF lost.column_names && key_names THEN
+            key_names := NULL;
+        END IF;
         EXECUTE format('CREATE TABLE %I.%I AS SELECT %s FROM %s', archive.schema_name, lost.table_name,
                        CASE WHEN lost.column_names IS NULL OR key_names IS NULL THEN '*'
                             ELSE tenancy.quote_names(key_names || lost.column_names) END, source);
