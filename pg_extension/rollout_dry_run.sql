@@ -66,7 +66,7 @@ BEGIN
             ERRCODE = 'object_not_in_prerequisite_state',
             MESSAGE = CASE WHEN wanted IS NULL THEN format('no tenant of system "%s" would be updated', dry_run_rollout.system_id)
                            ELSE format('tenant "%s" would not be updated', wanted) END,
-            DETAIL = 'The tenant ' || chosen.reason || '.';
+            DETAIL = coalesce('The tenant ' || chosen.reason || '.', 'No tenant has it.');
     END IF;
     PERFORM tenancy.lock_tenant_row(chosen.tenant_id);
 

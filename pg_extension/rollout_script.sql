@@ -256,7 +256,7 @@ BEGIN
     IF rollout.state IS DISTINCT FROM 'running' THEN
         RETURN false;
     END IF;
-    SELECT count(*) FILTER (WHERE i.state NOT IN ('pending', 'running')) + sum(i.attempts) + sum(i.steps_done) INTO mark
+    SELECT count(*) FILTER (WHERE i.state NOT IN ('pending', 'running')) + coalesce(sum(i.attempts + i.steps_done), 0) INTO mark
       FROM tenancy.rollout_items i WHERE i.rollout_id = rollout.rollout_id;
     PERFORM set_config('synchronous_commit', 'on', true);
     UPDATE tenancy.rollouts r

@@ -407,7 +407,11 @@ BEGIN
     action := 'next';
     queue_no := item.queue_no;
     present := tenancy.version_of_tenant(item.tenant_id, rollout.system_id);
-    IF present IS NULL THEN
+    IF item.state = 'running' THEN
+        -- Adopted from a session that ended: script_step() knows how far it is, be it done.
+        action := tenancy.take_script(rollout, item, present);
+        tenant_id := item.tenant_id;
+    ELSIF present IS NULL THEN
         PERFORM tenancy.skip_item(item, 'is gone, or does not have the system any more');
     ELSIF item.migration_id IS NULL AND present = item.version_to THEN
         PERFORM tenancy.skip_item(item, 'has this version');
