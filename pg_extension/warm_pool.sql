@@ -236,6 +236,9 @@ BEGIN
          WHERE n.nspname >= 'tenancy_spare_' AND n.nspname < 'tenancy_sparea' AND r.rolname = 'tenancy_owner'
            AND n.nspname ~ '^tenancy_spare_[0-9a-f]{16}$'
     LOOP
+        -- Whoever is being given it has its row, and is about to rename it.
+        PERFORM FROM tenancy.spares s WHERE s.schema_name = spare FOR UPDATE SKIP LOCKED;
+        CONTINUE WHEN NOT FOUND AND EXISTS (SELECT FROM tenancy.spares s WHERE s.schema_name = spare);
         PERFORM tenancy.drop_spare(spare);
         dropped := dropped + 1;
     END LOOP;
