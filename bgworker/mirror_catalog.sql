@@ -16,11 +16,11 @@ BEGIN
         CREATE ROLE tenancy_mirror LOGIN CONNECTION LIMIT 0;
     ELSIF EXISTS (SELECT FROM pg_catalog.pg_roles
                   WHERE rolname OPERATOR(pg_catalog.=) 'tenancy_mirror'
-                    AND (rolsuper OR rolcreaterole OR rolreplication OR NOT rolcanlogin)) THEN
+                    AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolreplication OR NOT rolcanlogin)) THEN
         RAISE EXCEPTION 'role "tenancy_mirror" exists and cannot serve the mirror'
             USING ERRCODE = 'invalid_role_specification',
-                  DETAIL = 'The workers'' role logs in and is neither superuser nor may create roles or replicate.',
-                  HINT = 'ALTER ROLE tenancy_mirror LOGIN NOSUPERUSER NOCREATEROLE NOREPLICATION;';
+                  DETAIL = 'The workers'' role logs in and is neither superuser nor may pass row-level security, create roles or replicate.',
+                  HINT = 'ALTER ROLE tenancy_mirror LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOREPLICATION;';
     END IF;
     EXECUTE pg_catalog.format('GRANT CONNECT ON DATABASE %I TO tenancy_mirror', pg_catalog.current_database());
 END
