@@ -140,7 +140,7 @@ is(ask('one', "ROLLBACK; $seen"), 'tenant-1|100', 'and has it afterwards');
 
 # What ceases to be good is refused to its client, and costs nobody a connection.
 my $backend = ask('none', 'SELECT pg_backend_pid()');
-my $brief   = token("'tenant-2', lifetime => '1 second'");
+my $brief   = token("'tenant-2', lifetime => '3 seconds'");
 ask('brief', "SET tenancy.token = '$brief'");
 my $deadline = time + $timeout;
 1 until ask('brief', $seen) =~ /token has expired/ || time > $deadline;

@@ -104,18 +104,24 @@ is(scalar(grep { $_->{err} =~ /42710: tenant "created" already exists/ } @sessio
 is(whole('created'), "active tenant_created\nrole tenant_created\ngate|1.1.0|installed\nrelation first\nrelation second\ncolumn id\ninstall 1", 'there is one of it');
 
 # kill -9 in the middle of a provisioning: nothing of it is left, and it can be done again.
-sub wait_for_restart
+# A server that has not noticed yet still answers: only another checkpointer says that it has begun anew.
+sub kill_waiting
 {
-	$node->poll_query_until('postgres', 'SELECT true') or die 'the server does not come back';
+	my ($victim, $gate) = @_;
+	my $checkpointer = "backend_type = 'checkpointer'";
+	my $before = $node->safe_psql('postgres', "SELECT backend_start FROM pg_stat_activity WHERE $checkpointer");
+
+	kill 'KILL', waiting();
+	$victim->{run}->finish;
+	open_gate($gate);
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE $checkpointer AND backend_start <> '$before'")
+	  or die 'the server does not come back';
 }
 
 new_tenant('killed');
 $gate = shut();
 my $victim = session(q(SELECT tenancy.provision_tenant('killed')));
-kill 'KILL', waiting();
-$victim->{run}->finish;
-open_gate($gate);
-wait_for_restart();
+kill_waiting($victim, $gate);
 is(whole('killed'), 'provisioning -', 'kill -9 in the middle of provisioning leaves nothing');
 $node->safe_psql('postgres', q(SELECT tenancy.provision_tenant('killed')));
 my $provisioned = "active tenant_killed\nrole tenant_killed\ngate|1.1.0|installed\nrelation first\nrelation second\ncolumn id\ninstall 1";
@@ -140,20 +146,14 @@ my $old = "active tenant_moved\nrole tenant_moved\ngate|1.0.0|installed\nrelatio
 is(whole('moved'), $old, 'version 1.0.0');
 $gate = shut();
 $victim = session(q(SELECT tenancy.update_system('moved', 'gate')));
-kill 'KILL', waiting();
-$victim->{run}->finish;
-open_gate($gate);
-wait_for_restart();
+kill_waiting($victim, $gate);
 is(whole('moved'), $old, 'kill -9 in the middle of an update leaves the old version whole');
 $node->safe_psql('postgres', q(SELECT tenancy.update_system('moved', 'gate')));
 my $new = "active tenant_moved\nrole tenant_moved\ngate|1.1.0|installed\nrelation first\nrelation second\nrelation third\ncolumn id\ncolumn more\ninstall 1\nup 1";
 is(whole('moved'), $new, 'the update again');
 $gate = shut();
 $victim = session(q(SELECT tenancy.rollback_system('moved', 'gate', '1.0.0')));
-kill 'KILL', waiting();
-$victim->{run}->finish;
-open_gate($gate);
-wait_for_restart();
+kill_waiting($victim, $gate);
 is(whole('moved'), $new, 'kill -9 in the middle of a rollback leaves the new version whole');
 
 # A cancelled update as well, and the session goes on.

@@ -128,9 +128,10 @@ is(sql($torn), 0, 'nothing is left of the others');
 sub kill_backend
 {
 	my ($pid) = @_;
+	my $before = sql("SELECT backend_start FROM pg_stat_activity WHERE backend_type = 'checkpointer'");
 	PostgreSQL::Test::Utils::system_or_bail('kill', '-KILL', $pid);
 	# The server ends all others and recovers.
-	ok($node->poll_query_until('postgres', "SELECT pg_postmaster_start_time() IS NOT NULL AND NOT pg_is_in_recovery()"), 'the server is back');
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'checkpointer' AND backend_start <> '$before'"), 'the server is back');
 }
 
 # ... while it makes a spare: the script waits for a lock that we hold
