@@ -239,15 +239,6 @@ make_misfit(Careful *careful, int i)
 	misfit_add(change->table, &document, &mismatch, change->time);
 }
 
-void
-stop_table(MirrorTable *table, const ErrorData *error)
-{
-	ereport(WARNING, (errcode(error->sqlerrcode),
-					  errmsg("mirror of table %u stopped: %s", table->local, error->message),
-					  errhint("It is copied again when the cause is mended.")));
-	table_set_phase(table, Phase::error, error->sqlerrcode, error->message);
-}
-
 /* The last word on a change that failed: applied, a misfit, or its whole table stops. */
 void
 settle(Careful *careful, int i)
@@ -367,6 +358,15 @@ restore_phases(Stream *stream, const Phase *phases)
 }
 
 } // namespace
+
+void
+stop_table(MirrorTable *table, const ErrorData *error)
+{
+	ereport(WARNING, (errcode(error->sqlerrcode),
+					  errmsg("mirror of table %u stopped: %s", table->local, error->message),
+					  errhint("It is copied again when the cause is mended.")));
+	table_set_phase(table, Phase::error, error->sqlerrcode, error->message);
+}
 
 void
 check_constraints_at_once()

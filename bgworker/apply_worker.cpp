@@ -74,12 +74,6 @@ lock_stream(Oid server)
 
 /* ---- the replication origin ---- */
 
-const char *
-origin_name(Oid server)
-{
-	return psprintf("tenancy_mirror_%u_%u", MyDatabaseId, server);
-}
-
 void
 set_up_origin(Oid server)
 {
@@ -122,19 +116,6 @@ try_to_set_up_origin(Oid server)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
-}
-
-/* The last mirror of the server is gone. */
-void
-remove_origin(Oid server)
-{
-	if (replorigin_session_origin == InvalidRepOriginId)
-		return;
-	replorigin_session_reset();
-	replorigin_session_origin = InvalidRepOriginId;
-	StartTransactionCommand();
-	replorigin_drop_by_name(origin_name(server), true, false);
-	CommitTransactionCommand();
 }
 
 /* ---- loading ---- */
@@ -648,8 +629,6 @@ run(Oid server)
 	do
 		worker_poll();
 	while (work(worker));
-	if (!stream_exists(server))
-		remove_origin(server);
 }
 
 } // namespace

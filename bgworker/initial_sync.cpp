@@ -332,17 +332,6 @@ try_copy(Copy *copy, MemoryContext context, ErrorData **error)
 }
 
 void
-stop_table(MirrorTable *table, const ErrorData *error)
-{
-	ereport(WARNING, (errcode(error->sqlerrcode),
-					  errmsg("table %u could not be copied: %s", table->local, error->message),
-					  errhint("It is copied again when the cause is mended.")));
-	StartTransactionCommand();
-	table_set_phase(table, Phase::error, error->sqlerrcode, error->message);
-	CommitTransactionCommand();
-}
-
-void
 log_copied(const Copy *copy, TimestampTz started)
 {
 	ereport(LOG,
@@ -384,7 +373,9 @@ initial_sync(Stream *stream, MirrorTable *table, Client *client)
 		else if (outcome == Outcome::failed &&
 				 (method.careful || blame(error->sqlerrcode) == Blame::table))
 		{
+			StartTransactionCommand();
 			stop_table(table, error);
+			CommitTransactionCommand();
 			break;
 		}
 		else if (outcome == Outcome::failed)

@@ -55,6 +55,11 @@ cluster_time_to_timestamp(ClusterTime time)
 extern int mirror_batch_size; /* tenancy_mongo.mirror_batch_size */
 extern bool mirror_notify;	  /* tenancy_mongo.mirror_notify */
 
+/* ---- supervisor.cpp ---- */
+
+/* The replication origin that marks a stream's commits.  Its worker makes it, the supervisor drops it. */
+const char *origin_name(Oid server);
+
 /* ---- mirror_command.cpp ---- */
 
 /* Runs one statement as the owner of the mirror's catalogue; tells how many rows it was about. */
@@ -176,9 +181,6 @@ struct Stream
  */
 Stream *stream_load(Oid server, MemoryContext parent);
 
-/* False if nothing is mirrored from the server, paused or not. */
-bool stream_exists(Oid server);
-
 /* False if the extension is not, or no longer, in this database. */
 bool catalog_exists();
 
@@ -258,6 +260,9 @@ bool apply_batch(Stream *stream, EventBatch *batch, const bson_t *token);
  * misfit; if the table is to blame, it stops, or there is an error.
  */
 void apply_carefully(Change *changes, int count, MemoryContext context, bool stop_tables);
+
+/* The table is to blame: it stops, in the transaction at hand, and the others go on. */
+void stop_table(MirrorTable *table, const ErrorData *error);
 
 /*
  * A deferred constraint fails at the commit, when nobody knows any more who is to blame, and a deferred trigger would then

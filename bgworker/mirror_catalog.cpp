@@ -296,21 +296,6 @@ stream_is_stale()
 	return stale;
 }
 
-bool
-stream_exists(Oid server)
-{
-	static Statement select = {
-		"SELECT FROM tenancy_mongo.stream WHERE server = $1", 1, {OIDOID}, nullptr};
-	Datum values[] = {ObjectIdGetDatum(server)};
-
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	bool exists = catalog_exists() && run(&select, values) > 0;
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	return exists;
-}
-
 Stream *
 stream_load(Oid server, MemoryContext parent)
 {

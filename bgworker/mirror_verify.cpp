@@ -44,6 +44,7 @@ struct Verification
 	int pass;
 
 	/* Of the pass under way. */
+	MemoryContext pass_context;
 	ClusterTime time;
 	Snapshot snapshot;
 	Relation index;
@@ -110,7 +111,7 @@ find_row(Verification *v, Datum key)
 
 	ScanKeyEntryInitialize(&scan_key, 0, 1, BTEqualStrategyNumber, InvalidOid,
 						   v->mapping->key_collation, v->mapping->key_equal, key);
-	MemoryContext caller = MemoryContextSwitchTo(v->context);
+	MemoryContext caller = MemoryContextSwitchTo(v->pass_context);
 	index_rescan(v->scan, &scan_key, 1, nullptr, 0);
 	bool found = index_getnext_slot(v->scan, ForwardScanDirection, v->row);
 	MemoryContextSwitchTo(caller);
@@ -183,7 +184,7 @@ compare_document(Verification *v, const bson_t *document)
 			suspect(v, key_text(v, key), "missing", document);
 		return;
 	}
-	MemoryContext caller = MemoryContextSwitchTo(v->context);
+	MemoryContext caller = MemoryContextSwitchTo(v->pass_context);
 	tid_set_add(v->seen, &v->row->tts_tid);
 	MemoryContextSwitchTo(caller);
 	if (!row_agrees(v))
@@ -203,8 +204,10 @@ compare_other_rows(Verification *v)
 		if (tid_set_has(v->seen, &v->row->tts_tid))
 			continue;
 		MemoryContextReset(v->document_context);
+		MemoryContext caller = MemoryContextSwitchTo(v->document_context);
 		Datum key = slot_getattr(v->row, v->mapping->local_key, &isnull);
 		suspect(v, isnull ? "null" : key_text(v, key), "not in MongoDB", nullptr);
+		MemoryContextSwitchTo(caller);
 	}
 	table_endscan(scan);
 }
@@ -231,7 +234,7 @@ bool
 compare_documents(Verification *v, Client *client, bool exactly)
 {
 	MemoryContext context =
-		AllocSetContextCreate(v->context, "tenancy mirror verification", ALLOCSET_SMALL_SIZES);
+		AllocSetContextCreate(v->pass_context, "tenancy mirror cursor", ALLOCSET_SMALL_SIZES);
 	Document *command = find_command(v, exactly, context);
 	CursorHolder *holder = own<CursorHolder>(context);
 	const char *what =
@@ -285,6 +288,9 @@ run_pass(Verification *v)
 	Client *client = connection_get(v->server->serverid, GetUserId());
 
 	wait_until_level(v, client);
+	v->pass_context =
+		AllocSetContextCreate(v->context, "tenancy mirror verification pass", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(v->pass_context);
 	v->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	v->row = table_slot_create(v->local, nullptr);
 	v->index = index_open(v->mapping->key_index, AccessShareLock);
@@ -298,6 +304,8 @@ run_pass(Verification *v)
 	ExecDropSingleTupleTableSlot(v->row);
 	UnregisterSnapshot(v->snapshot);
 	drop_unconfirmed(v);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(v->pass_context);
 }
 
 /* ---- the function ---- */

@@ -113,6 +113,12 @@ worker_poll()
 	}
 }
 
+const char *
+origin_name(Oid server)
+{
+	return psprintf("tenancy_mirror_%u_%u", MyDatabaseId, server);
+}
+
 /* ---- the supervisor ---- */
 
 namespace
@@ -370,6 +376,62 @@ attend_all()
 	return wait;
 }
 
+bool
+has_child(Oid server)
+{
+	ListCell *cell;
+
+	foreach (cell, children)
+		if (static_cast<Child *>(lfirst(cell))->server == server)
+			return true;
+	return false;
+}
+
+/* The replication origins of this database whose streams are gone, and of databases that are. */
+List *
+stale_origins()
+{
+	const char *streams =
+		catalog_exists() ? psprintf("SELECT server::text FROM tenancy_mongo.stream WHERE database = %u",
+									MyDatabaseId)
+						 : "VALUES (NULL)";
+	uint64 count = run(psprintf(
+		"SELECT roname, split_part(roname, '_', 3) = '%u', split_part(roname, '_', 4)::oid "
+		"FROM pg_replication_origin WHERE roname ~ '^tenancy_mirror_[0-9]+_[0-9]+$' AND "
+		"CASE split_part(roname, '_', 3) WHEN '%u' THEN split_part(roname, '_', 4) IN (%s) IS NOT TRUE "
+		"ELSE split_part(roname, '_', 3) NOT IN (SELECT oid::text FROM pg_database) END",
+		MyDatabaseId, MyDatabaseId, streams));
+	List *names = NIL;
+
+	for (uint64 i = 0; i < count; i++)
+	{
+		bool isnull;
+		HeapTuple row = SPI_tuptable->vals[i];
+		bool ours = DatumGetBool(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull));
+
+		if (!ours || !has_child(DatumGetObjectId(SPI_getbinval(row, SPI_tuptable->tupdesc, 3, &isnull))))
+			names = lappend(names, SPI_getvalue(row, SPI_tuptable->tupdesc, 1));
+	}
+	return names;
+}
+
+/* An origin takes one of max_replication_slots, and nobody else would give it back. */
+void
+drop_stale_origins()
+{
+	ListCell *cell;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	foreach (cell, stale_origins())
+		replorigin_drop_by_name(static_cast<const char *>(lfirst(cell)), true, false);
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
 } // namespace
 } // namespace bridge
 
@@ -389,6 +451,7 @@ tenancy_mongo_supervisor_main(Datum main_arg)
 		bool any = read_wishes();
 		long wait = attend_all();
 
+		drop_stale_origins();
 		tenancy_api()->supervisor_report(any);
 		if (!any && children == NIL)
 			proc_exit(0);

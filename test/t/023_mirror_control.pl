@@ -141,6 +141,20 @@ while (waitpid($writer, POSIX::WNOHANG()) == 0)
 cmp_ok($runs, '>', 2, 'compared while it changed');
 is($sound, $runs, 'and nothing that was on its way was called a difference');
 
+# What a comparison allocates for a row goes with the row.
+sql(q(INSERT INTO items SELECT 'stray-' || n || repeat('k', 400), 'stray' FROM generate_series(1, 100000) n));
+my $session = $node->background_psql('postgres');
+$session->query_safe('SET client_min_messages = warning');
+my $pid = $session->query_safe('SELECT pg_backend_pid()');
+sub peak_memory { return slurp_file("/proc/$pid/status") =~ /^VmPeak:\s+(\d+) kB/m ? $1 / 1024 : die "no VmPeak"; }
+$session->query_safe(q(SELECT count(*) FROM tenancy_mongo.verify_mirror('items') WHERE false));
+my $before = peak_memory();
+$session->query_safe(q(INSERT INTO items SELECT 'more-' || n || repeat('k', 400), 'stray' FROM generate_series(1, 100000) n));
+is($session->query_safe(q(SELECT count(*) FROM tenancy_mongo.verify_mirror('items'))), '10000', 'a table with many rows of its own');
+cmp_ok(peak_memory() - $before, '<', 64, sprintf('is compared in little memory: %.1f MB more', peak_memory() - $before));
+$session->quit;
+sql(q(DELETE FROM items WHERE name = 'stray'));
+
 #
 # The progress of a copy
 #
@@ -197,6 +211,12 @@ is(sql(q(SELECT count(*), bool_and(remote_lsn > '0/0') FROM pg_replication_origi
 	'the origin tells of the progress');
 sql(q(SELECT tenancy_mongo.unmirror('items'), tenancy_mongo.unmirror('many')));
 becomes(q(SELECT count(*) FROM pg_replication_origin), '0', 'it goes with the last mirror');
+sql(q(TRUNCATE items; SELECT tenancy_mongo.mirror('items_in_mongo', 'items')));
+becomes(q(SELECT count(*) FROM pg_replication_origin), '1', 'and comes with the next');
+sql(q(SELECT tenancy_mongo.pause_mirror('platform')));
+becomes(q(SELECT count(*) FROM pg_stat_activity WHERE backend_type ~ '^tenancy mirror'), '0', 'paused');
+sql(q(SELECT tenancy_mongo.unmirror('items')));
+becomes(q(SELECT count(*) FROM pg_replication_origin), '0', 'the origin of a mirror that ended while it was paused is gone too');
 
 unlike(slurp_file($node->logfile), qr/terminated by signal|PANIC|TRAP/, 'no process crashed');
 done_testing();
