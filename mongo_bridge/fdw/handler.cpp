@@ -1,9 +1,10 @@
 /*
  * handler.cpp — the table of contents of the foreign data wrapper.
  *
- * Importing schemas and pushing joins and aggregates have no entry: the server answers for them.
+ * Pushing joins has no entry: the server answers for it.
  */
 #include "fdw.h"
+#include "import_schema.h"
 
 extern "C"
 {
@@ -38,6 +39,9 @@ tenancy_mongo_handler(PG_FUNCTION_ARGS)
 	routine->BeginForeignInsert = bridge::begin_foreign_insert;
 	routine->EndForeignInsert = bridge::end_foreign_modify;
 	routine->ExecForeignTruncate = bridge::exec_foreign_truncate;
+
+	/* Schemas */
+	routine->ImportForeignSchema = bridge::import_foreign_schema;
 
 	/* EXPLAIN */
 	routine->ExplainForeignScan = bridge::explain_foreign_scan;
