@@ -46,9 +46,11 @@ record_failure(Failure *failure, const char *state, const char *message, const c
 void
 raise_failure(const Failure *failure)
 {
-	CHECK_FOR_INTERRUPTS();
-
 	const char *s = failure->state;
+
+	/* Who asked for the cancel must still be told that nobody knows whether MongoDB has committed. */
+	if (strcmp(s, sqlstate::transaction_resolution_unknown) != 0)
+		CHECK_FOR_INTERRUPTS();
 	ereport(ERROR,
 			(errcode(MAKE_SQLSTATE(s[0], s[1], s[2], s[3], s[4])), errmsg("%s", failure->message),
 			 failure->detail[0] ? errdetail("%s", failure->detail) : 0,

@@ -40,7 +40,7 @@ static_assert(std::is_trivially_destructible_v<Failure>);
 void record_failure(Failure *failure, const char *state, const char *message, const char *detail,
 					const char *hint, int server_code) noexcept;
 
-/* Reports a failure.  A pending cancel or shutdown comes first: it is what broke the driver's wait. */
+/* Reports a failure.  A pending cancel or shutdown comes first, as it is what broke the driver's wait, but not before 08007. */
 [[noreturn]] void raise_failure(const Failure *failure);
 
 /* How many objects own<T>() keeps alive in this process; the wall's test wants to see 0. */

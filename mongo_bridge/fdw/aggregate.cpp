@@ -335,6 +335,9 @@ grouping_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, P
 			!add_key(&grouping, static_cast<Expr *>(lfirst(cell)), reference))
 			return false;
 	}
+	/* GROUP BY a constant: of no document there is no group, which a command without keys does not say. */
+	if (root->parse->groupClause != NIL && grouping.outputs == NIL)
+		return false;
 	i = 0;
 	foreach (cell, target->exprs)
 	{

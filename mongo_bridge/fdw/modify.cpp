@@ -59,7 +59,6 @@ struct Modify
 	int batch_size;
 	BufFile *waiting; /* batches that are full; null: none */
 	int waiting_count;
-	bool finished;
 };
 
 /* The statements' modifications that have something to send, the newest first. */
@@ -245,6 +244,12 @@ void
 begin_foreign_insert(ModifyTableState *state, ResultRelInfo *relation)
 {
 	auto *plan = reinterpret_cast<ModifyTable *>(state->ps.plan);
+
+	/* An UPDATE of a partitioned table has one state for each partition: it is either updated or inserted into. */
+	if (relation->ri_FdwState != nullptr)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("cannot route tuples into foreign table to be updated \"%s\"",
+							   RelationGetRelationName(relation->ri_RelationDesc))));
 	Modify *modify = begin(relation, state->ps.state, CMD_INSERT);
 
 	modify->skip_duplicates = plan != nullptr && plan->onConflictAction == ONCONFLICT_NOTHING;
@@ -395,39 +400,70 @@ add_operation(Modify *modify, const bson_t *operation)
 		batch_is_full(modify);
 }
 
+static bool
+has_unsent(const Modify *modify)
+{
+	return modify->waiting != nullptr || modify->count > 0;
+}
+
 /* Sends all that is left. */
 static void
 finish(Modify *modify)
 {
-	if (modify->finished)
-		return;
-	modify->finished = true;
 	if (modify->waiting != nullptr)
 		send_waiting(modify);
 	if (modify->count > 0)
+	{
 		send_batch(modify, modify->batch->get());
+		bson_reinit(modify->batch->get());
+	}
 	modify->count = 0;
+}
+
+/* The first of a statement's modifications, or the first that has something to send; null: none. */
+static Modify *
+find_pending(const EState *estate, bool unsent)
+{
+	ListCell *cell;
+
+	foreach (cell, pending)
+	{
+		auto *modify = static_cast<Modify *>(lfirst(cell));
+		if (modify->estate == estate && (!unsent || has_unsent(modify)))
+			return modify;
+	}
+	return nullptr;
+}
+
+/*
+ * A modifying WITH that nothing reads is run by the server when the statement ends, after this hook: so that it reads what was
+ * there before the statement, and its writes go with the others, it is run here.  The server then finds it at its end.
+ */
+static void
+run_unread(EState *estate)
+{
+	MemoryContext caller = MemoryContextSwitchTo(estate->es_query_cxt);
+	ListCell *cell;
+
+	estate->es_direction = ForwardScanDirection;
+	foreach (cell, estate->es_auxmodifytables)
+		do
+			ResetPerTupleExprContext(estate);
+		while (!TupIsNull(ExecProcNode(static_cast<PlanState *>(lfirst(cell)))));
+	MemoryContextSwitchTo(caller);
 }
 
 static void
 executor_finish(QueryDesc *query)
 {
-	/* Sending may not, but the list changes when it does: start anew each time. */
-	for (bool again = true; again;)
-	{
-		ListCell *cell;
+	EState *estate = query->estate;
 
-		again = false;
-		foreach (cell, pending)
-		{
-			auto *modify = static_cast<Modify *>(lfirst(cell));
-			if (modify->estate == query->estate && !modify->finished)
-			{
-				finish(modify);
-				again = true;
-				break;
-			}
-		}
+	if (find_pending(estate, false) != nullptr)
+	{
+		run_unread(estate);
+		/* Sending may not, but the list changes when it does: start anew each time. */
+		while (Modify *modify = find_pending(estate, true))
+			finish(modify);
 	}
 	if (next_executor_finish != nullptr)
 		next_executor_finish(query);

@@ -596,7 +596,11 @@ row_writer_filter(RowWriter *writer, bson_t *filter, const bson_t *id)
 	BSON_APPEND_DOCUMENT_BEGIN(filter, "_id", &equal);
 	bson_append_iter(&equal, "$eq", -1, &field);
 	bson_append_document_end(filter, &equal);
-	if (writer->tenant_field != nullptr && strcmp(writer->tenant_field, "_id") != 0)
+	if (writer->tenant_field == nullptr)
+		return;
+	if (strcmp(writer->tenant_field, "_id") == 0)
+		check_tenant_value(writer, &field); /* one field takes one condition: the key is the tenant */
+	else
 	{
 		Operand tenant = {CSTRINGOID, CStringGetDatum(writer->tenant), false, nullptr};
 		put_tenant(filter, writer->tenant_field, &tenant);

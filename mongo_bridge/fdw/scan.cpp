@@ -262,6 +262,8 @@ open_cursor(Scan *scan, const bson_t *command)
 	pgstat_report_wait_start(PG_WAIT_EXTENSION);
 	if (!attempt(&failure, open))
 	{
+		if (transaction != nullptr)
+			transaction_read_failed(scan->server, scan->user);
 		if (!kept || !client->broken() ||
 			TimestampDifferenceExceeds(started, GetCurrentTimestamp(), stale_connection_ms))
 			raise_failure(&failure);
@@ -384,7 +386,9 @@ check_collection(Scan *scan)
 {
 	Oid foreign_table = RelationGetRelid(scan->table);
 
-	if (collection_is_known(foreign_table, HASH_FIND))
+	/* What the transaction itself has created is not to be seen outside of it. */
+	if (collection_is_known(foreign_table, HASH_FIND) ||
+		transaction_current(scan->server, scan->user) != nullptr)
 		return;
 	if (!scan->seen && !collection_exists(scan))
 		ereport(
@@ -458,21 +462,29 @@ find_document_id(Scan *scan, const bson_t *document, const char *path)
 
 /* pg_stat_activity shows a wait for MongoDB as one of an extension; an ERROR ends it as well. */
 static const bson_t *
-read_document(Cursor *cursor)
+read_document(Scan *scan)
 {
-	if (cursor->has_buffered())
-		return guarded([&] { return cursor->next(); });
+	Cursor *cursor = &*scan->home->cursor;
+	const bson_t *document = nullptr;
+	bool waits = !cursor->has_buffered();
+	Failure failure;
 
-	pgstat_report_wait_start(PG_WAIT_EXTENSION);
-	const bson_t *document = guarded([&] { return cursor->next(); });
-	pgstat_report_wait_end();
+	if (waits)
+		pgstat_report_wait_start(PG_WAIT_EXTENSION);
+	if (unlikely(!attempt(&failure, [&] { document = cursor->next(); })))
+	{
+		transaction_read_failed(scan->server, scan->user);
+		raise_failure(&failure);
+	}
+	if (waits)
+		pgstat_report_wait_end();
 	return document;
 }
 
 static const bson_t *
 next_document(Scan *scan)
 {
-	const bson_t *document = read_document(&*scan->home->cursor);
+	const bson_t *document = read_document(scan);
 
 	if (!scan->seen)
 	{

@@ -71,17 +71,31 @@ refuse_doomed()
  */
 
 static void
-commit_all()
+refuse_if_doomed()
 {
 	HASH_SEQ_STATUS scan;
 
 	hash_seq_init(&scan, remotes);
 	while (auto *remote = static_cast<Remote *>(hash_seq_search(&scan)))
+		if (remote->doomed || remote->failed)
+		{
+			hash_seq_term(&scan);
+			refuse_doomed();
+		}
+}
+
+/* Of several servers none commits if one is known to be unable to. */
+static void
+commit_all()
+{
+	HASH_SEQ_STATUS scan;
+
+	refuse_if_doomed();
+	hash_seq_init(&scan, remotes);
+	while (auto *remote = static_cast<Remote *>(hash_seq_search(&scan)))
 	{
 		Transaction *transaction = remote->transaction;
 
-		if (remote->doomed)
-			refuse_doomed();
 		remote->failed = true;
 		if (transaction != nullptr)
 			guarded([&] { transaction->commit(); });
@@ -213,6 +227,18 @@ transaction_current(Oid server, Oid user)
 		return nullptr;
 	check_usable(remote);
 	return remote->transaction;
+}
+
+void
+transaction_read_failed(Oid server, Oid user)
+{
+	if (remotes == nullptr || hash_get_num_entries(remotes) == 0)
+		return;
+
+	bool found;
+	Remote *remote = find(server, user, HASH_FIND, &found);
+	if (found)
+		remote->failed = true;
 }
 
 static void

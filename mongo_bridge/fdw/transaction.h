@@ -18,7 +18,10 @@ namespace bridge
  * there. */
 Transaction *transaction_current(Oid server, Oid user);
 
-/* The same, begun if there is none.  Null if the server's option "transactions" is off: writes take
+/* A read in that transaction has failed, and so MongoDB has aborted it. */
+void transaction_read_failed(Oid server, Oid user);
+
+/* The transaction that transaction_current gives, begun if there is none.  Null if the server's option "transactions" is off: writes take
  * effect at once. */
 Transaction *transaction_for_writes(Oid server, Oid user);
 

@@ -126,6 +126,14 @@ is(sql('SELECT count(*) FROM many'), '6000', 'an insertion from itself ends');
 like(error_of("INSERT INTO many SELECT id + 10000, n FROM many ON CONFLICT DO NOTHING"), qr/0A000: INSERT ... ON CONFLICT DO NOTHING cannot read foreign tables/, 'which ON CONFLICT cannot');
 is(sql('WITH x AS (DELETE FROM many WHERE id > 3000 RETURNING id) SELECT count(*) FROM many, (SELECT count(*) FROM x) c WHERE c.count = 3000'), '6000', 'a modifying WITH: the rest sees what was');
 is(sql('SELECT count(*) FROM many'), '3000', 'and it is done');
+is(sql('WITH d AS (DELETE FROM many WHERE id = 3000) SELECT 1'), '1', 'a modifying WITH that nothing reads');
+is(sql('SELECT count(*) FROM many WHERE id = 3000'), '0', 'is done as well');
+sql('WITH i AS (INSERT INTO many VALUES (3000, 7)) SELECT 1');
+is(sql('SELECT n FROM many WHERE id = 3000'), '7', 'an insertion too');
+sql('WITH u AS (UPDATE many SET n = 0 WHERE id = 3000) INSERT INTO many VALUES (3001, 8)');
+is(sql('WITH u AS (UPDATE many SET n = n + 1 WHERE id >= 3000), d AS (DELETE FROM many WHERE id = 2999) UPDATE many SET n = -1 WHERE id = 2998; SELECT id, n FROM many WHERE id >= 2998 ORDER BY id'), "2998|-1\n3000|1\n3001|9", 'several in one statement');
+is(sql("WITH i AS (INSERT INTO many SELECT id + 3002, n FROM many WHERE n = -1) UPDATE many SET n = -1 WHERE id = 3001; SELECT count(*) FROM many WHERE n = -1"), '3', 'and none sees what another writes');
+sql('DELETE FROM many WHERE id > 3000; UPDATE many SET n = 1 WHERE id = 2998; INSERT INTO many VALUES (2999, 1)');
 sql('INSERT INTO l VALUES (1, \'x\'), (2, \'y\')');
 is(sql('UPDATE many SET n = -l.i FROM l WHERE l.i = many.id RETURNING id, n, t'), "1|-1|x\n2|-2|y", 'UPDATE FROM');
 is(sql('DELETE FROM many USING l WHERE l.i = many.id RETURNING id, t'), "1|x\n2|y", 'DELETE USING');
@@ -173,6 +181,8 @@ is(sql('SELECT t, count(*) FROM parted GROUP BY t ORDER BY t'), "local|5\nmongo|
 is(sql('UPDATE parted SET i = -i WHERE i > 8 RETURNING id, i'), "k10|-10\nk9|-9", 'and updated there');
 is(sql('DELETE FROM parted WHERE i < 0 RETURNING id'), "k10\nk9", 'and deleted');
 
+like(error_of("INSERT INTO parted VALUES ('a', 1, 'local'), ('b', 2, 'mongo'); UPDATE parted SET t = 'mongo'"), qr/0A000: cannot route tuples into foreign table to be updated "parted_mongo"/, 'an UPDATE that would move rows into a partition that it updates');
+is(sql("UPDATE parted SET t = 'mongo' WHERE t = 'local' AND id = 'a'; SELECT id, t FROM parted WHERE id < 'c' ORDER BY 1"), "a|mongo\nb|mongo", 'and one that only moves them');
 sql('TRUNCATE w');
 is(scalar $mongo->find_all('test', 'w'), 0, 'TRUNCATE by option');
 like(error_of('TRUNCATE v'), qr/55000: foreign table "v" does not allow truncating\n.*truncatable/, 'and not without');
@@ -215,6 +225,18 @@ is(sql(q(DO $$ BEGIN BEGIN INSERT INTO w (id) VALUES ('1'); EXCEPTION WHEN uniqu
 is($out, "1\n10", 'a held cursor');
 like(error_of("BEGIN; INSERT INTO w (id) VALUES ('p'); PREPARE TRANSACTION 'p';"), qr/0A000: cannot PREPARE/, 'PREPARE TRANSACTION');
 is(sql("SELECT count(*) FROM w WHERE id = 'p'"), '0', 'which stores nothing');
+# A collection that the transaction has made is no mistake, empty or not.
+sql("CREATE FOREIGN TABLE fresh (id text OPTIONS (path '_id'), i int) SERVER m OPTIONS (database 'test', collection 'fresh')");
+is(sql("BEGIN; INSERT INTO fresh VALUES ('a', 1); DELETE FROM fresh; SELECT count(*) FROM fresh; INSERT INTO fresh VALUES ('b', 2); COMMIT; SELECT * FROM fresh"), "0\nb|2", 'a collection that the transaction has made');
+
+# A read that fails takes the transaction along.
+($out, $err) = session('BEGIN', "INSERT INTO w (id) VALUES ('11')", 'SAVEPOINT s', 'SELECT 1/0', 'ROLLBACK TO s', 'COMMIT', "SELECT count(*) FROM w WHERE id = '11'");
+is($out, '1', 'an error that MongoDB knows nothing of costs nothing');
+$mongo->fail_point('failCommand', '{"times": 1}', '{"failCommands": ["aggregate"], "errorCode": 112}');
+($out, $err) = session('BEGIN', "INSERT INTO w (id) VALUES ('12')", 'SAVEPOINT s', $count, 'ROLLBACK TO s', $count, 'ROLLBACK', "SELECT count(*) FROM w WHERE id IN ('11', '12')");
+like($err, qr/ERROR:  could not read.*transaction has lost its writes/s, 'a read that fails there');
+is($out, '1', 'undoes what was written');
+sql("DELETE FROM w WHERE id = '11'");
 like(error_of("BEGIN READ ONLY; INSERT INTO w (id) VALUES ('p');"), qr/25006/, 'READ ONLY');
 
 # Two sessions, one document: the second to write gives up.
