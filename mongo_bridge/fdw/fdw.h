@@ -4,7 +4,7 @@
  *   shippable.cpp   which conditions MongoDB may evaluate
  *   plan.cpp        paths and plans
  *   sort.cpp        which orders MongoDB may sort by, and how
- *   aggregate.cpp   which aggregates it may compute, and how
+ *   aggregate.cpp   which aggregates it may compute, and how (group_command.cpp, group_plain.cpp)
  *   condition.cpp   a plan's condition, with the value of its operand, to a filter
  *   deparse.cpp     … and all of them to a find command, or to an aggregation pipeline
  *   scan.cpp        running it, and EXPLAIN
@@ -156,6 +156,9 @@ List *sort_key_to_list(const SortKey *key);
  * ObjectIds in text columns. */
 bool sorts_alike(FieldKind kind, Oid collation);
 
+/* Whether a column shows no null: it is declared so, or a condition that is shipped leaves none; or just the latter. */
+bool condition_leaves_no_null(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table,
+							  Var *column);
 bool column_has_no_null(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, Var *column);
 
 /* The keys that "pathkeys" become; false if MongoDB cannot sort so. */
@@ -174,6 +177,8 @@ List *sort_paths(List *keys);
 void put_field_value(bson_t *out, const char *key, const char *path, const char *rest);
 void put_column_value(bson_t *out, const char *key, const char *path, FieldKind kind);
 
+struct PlainGroup;
+
 /* deparse.cpp: what a command is made of. */
 struct FindCommand
 {
@@ -186,6 +191,7 @@ struct FindCommand
 	bool whole;		/* fetch whole documents */
 	List *sort;		/* of sort keys; NIL: in any order */
 	List *group;	/* the grouping's item; NIL: none */
+	PlainGroup *plain; /* ask for the groups the quick way; null: do not */
 	Operand *limit; /* null: none */
 	Operand *offset;
 	int batch_size;
@@ -212,11 +218,16 @@ bool grouping_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_tab
 						PathTarget *target, List *having, GroupedPlan *plan);
 void deparse_group(const FindCommand *find, const bson_t *filter, bson_t *command);
 
+/* The quick way to ask for a grouping's groups (group_plain.cpp); null if there is none. */
+PlainGroup *plain_group_build(List *item);
+
 /* … and when its groups are read. */
 struct GroupReader;
 
 GroupReader *group_reader_build(List *item, MemoryContext context);
 bool group_has_keys(const GroupReader *reader);
+bool group_reader_fill_plain(const GroupReader *reader, PlainGroup *plain, const bson_t *group,
+							 Datum *values, bool *nulls);
 void group_reader_fill(const GroupReader *reader, Relation table, const bson_t *group,
 					   Datum *values, bool *nulls);
 void group_reader_empty(const GroupReader *reader, Datum *values, bool *nulls);

@@ -40,6 +40,8 @@ struct Scan
 	AttrNumber *slot_columns; /* by the slot's position; null: the slot is the table's */
 	int slot_width;
 	GroupReader *groups; /* null: rows are documents */
+	Tuplestorestate *gathered; /* the groups of the quick command; null: none */
+	TupleTableSlot *gathered_slot;
 	Datum *values; /* of a whole row, if the slot is not */
 	bool *nulls;
 
@@ -165,7 +167,11 @@ begin_foreign_scan(ForeignScanState *node, int flags)
 	scan->find = describe_find(plan, &scan->options, foreign_table, RelationGetDescr(scan->table));
 	scan->operand_states = ExecInitExprList(plan->fdw_exprs, &node->ss.ps);
 	if (scan->find.group != NIL)
+	{
 		scan->groups = group_reader_build(scan->find.group, estate->es_query_cxt);
+		scan->gathered_slot = MakeSingleTupleTableSlot(
+			node->ss.ss_ScanTupleSlot->tts_tupleDescriptor, &TTSOpsMinimalTuple);
+	}
 	else if (plan_item(plan, PlanItem::slot_columns) != NIL || plan->scan.scanrelid == 0)
 		use_slot_columns(scan, plan_item(plan, PlanItem::slot_columns));
 	scan->context =
@@ -208,7 +214,7 @@ check_tenant(Scan *scan)
 }
 
 /*
- * Start
+ * The cursor
  */
 
 static void
@@ -275,37 +281,6 @@ open_cursor(Scan *scan, const bson_t *command)
 	home->cursor->set_batch_size(scan->options.batch_size > 0 ? scan->options.batch_size
 															  : default_batch_size);
 	scan->home = home;
-}
-
-static void
-start(ForeignScanState *node, Scan *scan)
-{
-	MemoryContext caller = MemoryContextSwitchTo(scan->context);
-
-	scan->started = true;
-	scan->finished = true; /* unless there is something to read */
-	scan->seen = false;
-	scan->returned = false;
-	if (take_tenant(scan))
-	{
-		bson_t *command = new_document();
-
-		compute_operands(node, scan);
-		if (deparse_scan(&scan->find, command))
-		{
-			open_cursor(scan, command);
-			scan->finished = false;
-		}
-	}
-	MemoryContextSwitchTo(caller);
-}
-
-/* Closes the cursor and forgets everything that belongs to it. */
-static void
-stop(Scan *scan)
-{
-	scan->home = nullptr;
-	MemoryContextReset(scan->context);
 }
 
 /*
@@ -584,6 +559,119 @@ fill_empty_slot(Scan *scan, TupleTableSlot *slot)
 	scan->returned = true;
 }
 
+/*
+ * Start
+ */
+
+static bool
+open_scan(Scan *scan)
+{
+	bson_t *command = new_document();
+
+	if (!deparse_scan(&scan->find, command))
+		return false;
+	open_cursor(scan, command);
+	return true;
+}
+
+/* Keeps the groups of the quick command; false if one of them is not what the exact command would give. */
+static bool
+gather_groups(ForeignScanState *node, Scan *scan)
+{
+	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+	MemoryContext row =
+		AllocSetContextCreate(scan->context, "tenancy_mongo group", ALLOCSET_SMALL_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(row);
+	bool agrees = true;
+
+	while (agrees)
+	{
+		MemoryContextReset(row);
+		CHECK_FOR_INTERRUPTS();
+		const bson_t *group = next_document(scan);
+		if (group == nullptr)
+			break;
+		agrees = group_reader_fill_plain(scan->groups, scan->find.plain, group, slot->tts_values,
+										 slot->tts_isnull);
+		if (agrees)
+			tuplestore_putvalues(scan->gathered, slot->tts_tupleDescriptor, slot->tts_values,
+								 slot->tts_isnull);
+	}
+	MemoryContextSwitchTo(caller);
+	return agrees;
+}
+
+/*
+ * Groups are asked for the quick way first, where there is one.  If the documents turn out to be of a kind for which its answer
+ * would be another, what has come is forgotten, and the exact command is run.
+ */
+static void
+start_groups(ForeignScanState *node, Scan *scan)
+{
+	scan->find.plain = plain_group_build(scan->find.group);
+	if (scan->find.plain != nullptr)
+	{
+		scan->gathered = tuplestore_begin_heap(false, false, work_mem);
+		if (!open_scan(scan) || gather_groups(node, scan))
+			return;
+		tuplestore_end(scan->gathered);
+		scan->gathered = nullptr;
+		scan->find.plain = nullptr;
+		guarded([&] { scan->home->cursor.reset(); });
+	}
+	scan->finished = !open_scan(scan);
+}
+
+static void
+start(ForeignScanState *node, Scan *scan)
+{
+	MemoryContext caller = MemoryContextSwitchTo(scan->context);
+
+	scan->started = true;
+	scan->finished = true; /* unless there is something to read */
+	scan->seen = false;
+	scan->returned = false;
+	if (take_tenant(scan))
+	{
+		compute_operands(node, scan);
+		if (scan->groups != nullptr)
+			start_groups(node, scan);
+		else
+			scan->finished = !open_scan(scan);
+	}
+	MemoryContextSwitchTo(caller);
+}
+
+/* Closes the cursor and forgets everything that belongs to it. */
+static void
+stop(Scan *scan)
+{
+	if (scan->gathered != nullptr)
+		tuplestore_end(scan->gathered);
+	scan->gathered = nullptr;
+	scan->home = nullptr;
+	MemoryContextReset(scan->context);
+}
+
+/* The next group that was kept; false: none. */
+static bool
+next_gathered(Scan *scan, TupleTableSlot *slot)
+{
+	int width = slot->tts_tupleDescriptor->natts;
+
+	if (scan->gathered == nullptr ||
+		!tuplestore_gettupleslot(scan->gathered, true, false, scan->gathered_slot))
+		return false;
+	slot_getallattrs(scan->gathered_slot);
+	memcpy(slot->tts_values, scan->gathered_slot->tts_values,
+		   sizeof(Datum) * static_cast<size_t>(width));
+	memcpy(slot->tts_isnull, scan->gathered_slot->tts_isnull,
+		   sizeof(bool) * static_cast<size_t>(width));
+	ExecStoreVirtualTuple(slot);
+	scan->returned = true;
+	return true;
+}
+
 TupleTableSlot *
 iterate_foreign_scan(ForeignScanState *node)
 {
@@ -595,7 +683,8 @@ iterate_foreign_scan(ForeignScanState *node)
 		start(node, scan);
 	if (scan->finished)
 	{
-		fill_empty_slot(scan, slot);
+		if (!next_gathered(scan, slot))
+			fill_empty_slot(scan, slot);
 		return slot;
 	}
 
@@ -696,11 +785,21 @@ explain_foreign_scan(ForeignScanState *node, ExplainState *explain)
 
 	RelationClose(table);
 	name_operands(&find, plan, explain);
+	if (find.group != NIL)
+		find.plain = plain_group_build(find.group);
 	bool sent = deparse_scan(&find, command);
 	ExplainPropertyText("Remote database", options.database, explain);
 	ExplainPropertyText("Remote command",
 						sent ? bson_document_text(command) : "none: no document can match",
 						explain);
+	if (sent && find.plain != nullptr)
+	{
+		find.plain = nullptr;
+		command = new_document();
+		deparse_scan(&find, command);
+		ExplainPropertyText("Remote command if values differ in type", bson_document_text(command),
+							explain);
+	}
 }
 
 } // namespace bridge

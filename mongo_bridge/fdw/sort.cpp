@@ -16,7 +16,7 @@
  */
 #include <limits>
 
-#include "fdw.h"
+#include "expression.h"
 
 namespace bridge
 {
@@ -88,18 +88,10 @@ leaves_no_null(const Condition *condition)
 }
 
 bool
-column_has_no_null(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, Var *column)
+condition_leaves_no_null(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, Var *column)
 {
-	HeapTuple tuple =
-		SearchSysCache2(ATTNUM, ObjectIdGetDatum(foreign_table), Int16GetDatum(column->varattno));
-	bool declared = HeapTupleIsValid(tuple) &&
-					reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple))->attnotnull;
 	ListCell *cell;
 
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
-	if (declared)
-		return true;
 	foreach (cell, relation->baserestrictinfo)
 	{
 		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);
@@ -110,6 +102,19 @@ column_has_no_null(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, V
 			return true;
 	}
 	return false;
+}
+
+bool
+column_has_no_null(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, Var *column)
+{
+	HeapTuple tuple =
+		SearchSysCache2(ATTNUM, ObjectIdGetDatum(foreign_table), Int16GetDatum(column->varattno));
+	bool declared = HeapTupleIsValid(tuple) &&
+					reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple))->attnotnull;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return declared || condition_leaves_no_null(root, relation, foreign_table, column);
 }
 
 /* The column of this relation that an equivalence class holds, or null. */
@@ -229,29 +234,6 @@ put_plain_sort(bson_t *out, List *keys)
 	}
 }
 
-/* {op: [ … ]}, where "put" appends the arguments. */
-template <class Put>
-static void
-put_call(bson_t *out, const char *key, const char *op, Put put)
-{
-	bson_t call;
-	bson_t arguments;
-
-	bson_append_document_begin(out, key, -1, &call);
-	bson_append_array_begin(&call, op, -1, &arguments);
-	put(&arguments);
-	bson_append_array_end(&call, &arguments);
-	bson_append_document_end(out, &call);
-}
-
-static void
-put_field(bson_t *out, const char *key, const char *path)
-{
-	char *name = psprintf("$%s", path);
-
-	bson_append_utf8(out, key, -1, name, -1);
-}
-
 /* The field's value, or null where the column is NULL: missing, or with an array in the middle of
  * its path. */
 void
@@ -261,7 +243,7 @@ put_field_value(bson_t *out, const char *key, const char *path, const char *rest
 
 	if (dot == nullptr)
 	{
-		put_call(out, key, "$ifNull",
+		put_list(out, key, "$ifNull",
 				 [&](bson_t *arguments)
 				 {
 					 put_field(arguments, "0", path);
@@ -271,10 +253,10 @@ put_field_value(bson_t *out, const char *key, const char *path, const char *rest
 	}
 
 	char *prefix = pnstrdup(path, static_cast<Size>(dot - path));
-	put_call(out, key, "$cond",
+	put_list(out, key, "$cond",
 			 [&](bson_t *arguments)
 			 {
-				 put_call(arguments, "0", "$isArray",
+				 put_list(arguments, "0", "$isArray",
 						  [&](bson_t *array) { put_field(array, "0", prefix); });
 				 BSON_APPEND_NULL(arguments, "1");
 				 put_field_value(arguments, "2", path, dot + 1);
@@ -290,10 +272,10 @@ put_column_value(bson_t *out, const char *key, const char *path, FieldKind kind)
 		put_field_value(out, key, path, path);
 		return;
 	}
-	put_call(out, key, "$cond",
+	put_list(out, key, "$cond",
 			 [&](bson_t *arguments)
 			 {
-				 put_call(arguments, "0", "$eq",
+				 put_list(arguments, "0", "$eq",
 						  [&](bson_t *equal)
 						  {
 							  bson_t type;
@@ -317,20 +299,20 @@ put_rank(bson_t *out, const char *name, const SortKey *key)
 {
 	int null_rank = key->nulls_first == key->descending ? 2 : -1;
 
-	put_call(out, name, "$cond",
+	put_list(out, name, "$cond",
 			 [&](bson_t *arguments)
 			 {
-				 put_call(arguments, "0", "$eq",
+				 put_list(arguments, "0", "$eq",
 						  [&](bson_t *equal)
 						  {
 							  put_field_value(equal, "0", key->path, key->path);
 							  BSON_APPEND_NULL(equal, "1");
 						  });
 				 BSON_APPEND_INT32(arguments, "1", null_rank);
-				 put_call(arguments, "2", "$cond",
+				 put_list(arguments, "2", "$cond",
 						  [&](bson_t *nan)
 						  {
-							  put_call(nan, "0", "$eq",
+							  put_list(nan, "0", "$eq",
 									   [&](bson_t *equal)
 									   {
 										   put_field_value(equal, "0", key->path, key->path);

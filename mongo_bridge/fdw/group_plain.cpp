@@ -1,0 +1,449 @@
+/*
+ * group_plain.cpp — the quick $group stage, and whether its answer is the same.
+ *
+ * What makes the exact stage dear is that it looks at the type of every value.  Most collections hold in a field what the
+ * column says, and then the fields themselves can be grouped and summed, as one would by hand.  Whether it was so can be seen
+ * in the groups, by accumulators that cost little:
+ *
+ *   $min, $max   pass over null and missing, and order values by type first: if both are strings, so is all between them;
+ *                likewise dates, booleans and numbers.  The range is that of the column.
+ *   $sum         its type is the widest of its terms: it is a whole number only if every number was, and it stayed in range.
+ *   keys         are shown: each must be of its column's type.
+ *
+ * A group that does not pass says nothing: the exact command is run instead, and tells what the matter is.  So the groups are
+ * kept until the last one has passed (scan.cpp).
+ */
+#include "../bson/value.h"
+#include "expression.h"
+#include "grouping.h"
+
+namespace bridge
+{
+
+/* {op: "$path"}; without an op the number of values that are not null. */
+struct Accumulator
+{
+	const char *op;
+	const char *path;
+};
+
+struct PlainOutput
+{
+	Output output;
+	int value; /* the accumulator's number; -1: none, as for keys and rows */
+	int count;
+};
+
+struct PlainGuard
+{
+	Oid type;
+	int least;
+	int greatest;
+	int total; /* -1: not needed */
+};
+
+/* Null and missing are one key here, and two of a compound key there. */
+struct PlainKey
+{
+	bool null_seen;
+	bool missing_seen;
+};
+
+struct PlainGroup
+{
+	List *accumulators; /* of Accumulator */
+	PlainOutput *outputs;
+	PlainKey *keys; /* by output */
+	int count;
+	int key_count;
+	PlainGuard *guards;
+	int guard_count;
+};
+
+/*
+ * The stage
+ */
+
+/* The number of an accumulator, which is made if there is none like it. */
+static int
+accumulator(PlainGroup *plain, const char *op, const char *path)
+{
+	int number = 0;
+	ListCell *cell;
+
+	foreach (cell, plain->accumulators)
+	{
+		auto *other = static_cast<Accumulator *>(lfirst(cell));
+		if (strcmp(other->path, path) == 0 && (op == nullptr) == (other->op == nullptr) &&
+			(op == nullptr || strcmp(other->op, op) == 0))
+			return number;
+		number++;
+	}
+
+	auto *added = static_cast<Accumulator *>(palloc(sizeof(Accumulator)));
+	added->op = op;
+	added->path = path;
+	plain->accumulators = lappend(plain->accumulators, added);
+	return number;
+}
+
+/* False if the stage cannot tell whether a column's values fit. */
+static bool
+add_guard(PlainGroup *plain, const Output *guard)
+{
+	PlainGuard *added = &plain->guards[plain->guard_count++];
+	FieldKind kind = field_kind(guard->argument);
+
+	if (kind == FieldKind::day)
+		return false; /* of a date between two the time of day is not seen */
+	added->type = guard->argument;
+	added->least = accumulator(plain, "$min", guard->path);
+	added->greatest = accumulator(plain, "$max", guard->path);
+	added->total = kind == FieldKind::integer || kind == FieldKind::real
+					   ? accumulator(plain, "$sum", guard->path)
+					   : -1;
+	return true;
+}
+
+static bool
+add_output(PlainGroup *plain, const Output *output)
+{
+	PlainOutput *added = &plain->outputs[plain->count++];
+
+	added->output = *output;
+	added->value = added->count = -1;
+	switch (output->kind)
+	{
+		case OutputKind::key:
+			plain->key_count++;
+			return true;
+		case OutputKind::count_rows:
+			break;
+		case OutputKind::count_values:
+			/* jsonb shows a MinKey, which is less than null, and has no guard. */
+			if (output->argument == JSONBOID || output->argument == JSONOID)
+				return false;
+			break;
+		case OutputKind::sum:
+		case OutputKind::average:
+			added->value = accumulator(plain, "$sum", output->path);
+			break;
+		case OutputKind::least:
+			added->value = accumulator(plain, "$min", output->path);
+			break;
+		case OutputKind::greatest:
+			added->value = accumulator(plain, "$max", output->path);
+			break;
+	}
+	if ((output->kind == OutputKind::count_values || output->kind == OutputKind::average) &&
+		!output->not_null)
+		added->count = accumulator(plain, nullptr, output->path);
+	return true;
+}
+
+PlainGroup *
+plain_group_build(List *item)
+{
+	auto *plain = static_cast<PlainGroup *>(palloc0(sizeof(PlainGroup)));
+	auto *outputs = static_cast<List *>(linitial(item));
+	auto *guards = static_cast<List *>(lsecond(item));
+	Size width = static_cast<Size>(Max(list_length(outputs), 1));
+	bool possible = true;
+	ListCell *cell;
+
+	plain->outputs = static_cast<PlainOutput *>(palloc0(sizeof(PlainOutput) * width));
+	plain->keys = static_cast<PlainKey *>(palloc0(sizeof(PlainKey) * width));
+	plain->guards = static_cast<PlainGuard *>(
+		palloc0(sizeof(PlainGuard) * static_cast<Size>(Max(list_length(guards), 1))));
+	foreach (cell, outputs)
+	{
+		Output output = output_from_list(lfirst_node(List, cell));
+		possible = possible && add_output(plain, &output);
+	}
+	foreach (cell, guards)
+	{
+		Output guard = output_from_list(lfirst_node(List, cell));
+		possible = possible && add_guard(plain, &guard);
+	}
+	return possible ? plain : nullptr;
+}
+
+static void
+put_keys(bson_t *group, const PlainGroup *plain)
+{
+	bson_t keys;
+
+	if (plain->key_count == 0)
+		BSON_APPEND_NULL(group, "_id");
+	if (plain->key_count > 1)
+		BSON_APPEND_DOCUMENT_BEGIN(group, "_id", &keys);
+	for (int i = 0; i < plain->count; i++)
+	{
+		const Output *output = &plain->outputs[i].output;
+		if (output->kind != OutputKind::key)
+			continue;
+		if (plain->key_count > 1)
+			put_field(&keys, psprintf("v%d", i), output->path);
+		else
+			put_field(group, "_id", output->path);
+	}
+	if (plain->key_count > 1)
+		bson_append_document_end(group, &keys);
+}
+
+/* The number of values: null and missing are not greater than null. */
+static void
+put_count(bson_t *group, const char *name, const char *path)
+{
+	put_unary(group, name, "$sum",
+			  [&](bson_t *sum, const char *op)
+			  {
+				  put_list(sum, op, "$cond",
+						   [&](bson_t *cond)
+						   {
+							   put_list(cond, "0", "$gt",
+										[&](bson_t *pair)
+										{
+											put_field(pair, "0", path);
+											BSON_APPEND_NULL(pair, "1");
+										});
+							   BSON_APPEND_INT32(cond, "1", 1);
+							   BSON_APPEND_INT32(cond, "2", 0);
+						   });
+			  });
+}
+
+static bool
+needs_rows(const PlainGroup *plain)
+{
+	for (int i = 0; i < plain->count; i++)
+	{
+		const PlainOutput *output = &plain->outputs[i];
+		if (output->output.kind == OutputKind::count_rows ||
+			(output->output.not_null && (output->output.kind == OutputKind::count_values ||
+										 output->output.kind == OutputKind::average)))
+			return true;
+	}
+	return false;
+}
+
+void
+put_plain_group(bson_t *group, const PlainGroup *plain)
+{
+	int i = 0;
+	ListCell *cell;
+
+	put_keys(group, plain);
+	if (needs_rows(plain))
+		put_unary(group, "rows", "$sum",
+				  [](bson_t *sum, const char *op) { BSON_APPEND_INT32(sum, op, 1); });
+	foreach (cell, plain->accumulators)
+	{
+		auto *added = static_cast<Accumulator *>(lfirst(cell));
+		const char *name = psprintf("a%d", i++);
+
+		if (added->op == nullptr)
+			put_count(group, name, added->path);
+		else
+			put_unary(group, name, added->op,
+					  [&](bson_t *call, const char *op) { put_field(call, op, added->path); });
+	}
+}
+
+/*
+ * The groups
+ */
+
+static bool
+is_whole(bson_type_t type)
+{
+	return type == BSON_TYPE_INT32 || type == BSON_TYPE_INT64;
+}
+
+static bool
+is_number(bson_type_t type)
+{
+	return is_whole(type) || type == BSON_TYPE_DOUBLE || type == BSON_TYPE_DECIMAL128;
+}
+
+/* Whether a value is of the one type that a kind of column is stored as; numbers are one for a group's key. */
+static bool
+is_natural(FieldKind kind, bson_type_t type)
+{
+	switch (kind)
+	{
+		case FieldKind::integer:
+		case FieldKind::real:
+		case FieldKind::decimal:
+			return is_number(type);
+		case FieldKind::string:
+			return type == BSON_TYPE_UTF8;
+		case FieldKind::boolean:
+			return type == BSON_TYPE_BOOL;
+		case FieldKind::instant:
+		case FieldKind::wall_clock:
+		case FieldKind::day:
+			return type == BSON_TYPE_DATE_TIME;
+		case FieldKind::uuid:
+		case FieldKind::other:
+			break;
+	}
+	return false;
+}
+
+static bool
+find_accumulator(const bson_t *group, int number, bson_iter_t *field)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "a%d", number);
+	return bson_iter_init_find(field, group, name);
+}
+
+static bool
+find_key(const PlainGroup *plain, const bson_t *group, int output, bson_iter_t *field)
+{
+	bson_iter_t keys;
+
+	if (plain->key_count == 1)
+		return bson_iter_init_find(field, group, "_id");
+	return bson_iter_init_find(&keys, group, "_id") && BSON_ITER_HOLDS_DOCUMENT(&keys) &&
+		   bson_iter_recurse(&keys, field) && bson_iter_find(field, psprintf("v%d", output));
+}
+
+static bool
+key_agrees(PlainGroup *plain, const bson_t *group, int number)
+{
+	PlainKey *key = &plain->keys[number];
+	bson_iter_t field;
+
+	if (!find_key(plain, group, number, &field))
+		key->missing_seen = true;
+	else if (BSON_ITER_HOLDS_NULL(&field))
+		key->null_seen = true;
+	else
+		return is_natural(field_kind(plain->outputs[number].output.argument),
+						  bson_iter_type(&field));
+	return !(key->missing_seen && key->null_seen);
+}
+
+static bool
+integers_agree(Oid type, const bson_iter_t *least, const bson_iter_t *greatest,
+			   const bson_iter_t *total)
+{
+	int64 limit = type == INT2OID ? PG_INT16_MAX : type == INT4OID ? PG_INT32_MAX : PG_INT64_MAX;
+
+	return is_whole(bson_iter_type(least)) && is_whole(bson_iter_type(greatest)) &&
+		   is_whole(bson_iter_type(total)) && bson_iter_as_int64(least) >= -limit - 1 &&
+		   bson_iter_as_int64(greatest) <= limit;
+}
+
+/* Up to 2^53 a double holds whole numbers; NaN is the least of all and no number's equal. */
+static bool
+reals_agree(const bson_iter_t *least, const bson_iter_t *greatest, const bson_iter_t *total)
+{
+	static constexpr double limit = 9007199254740992.0;
+	bson_type_t types[] = {bson_iter_type(least), bson_iter_type(greatest), bson_iter_type(total)};
+
+	for (bson_type_t type : types)
+		if (!is_number(type) || type == BSON_TYPE_DECIMAL128)
+			return false;
+	return bson_iter_as_double(least) >= -limit && bson_iter_as_double(greatest) <= limit;
+}
+
+static bool
+dates_agree(const bson_iter_t *least, const bson_iter_t *greatest)
+{
+	return BSON_ITER_HOLDS_DATE_TIME(least) && BSON_ITER_HOLDS_DATE_TIME(greatest) &&
+		   bson_iter_date_time(least) >= microseconds_to_date(MIN_TIMESTAMP) &&
+		   bson_iter_date_time(greatest) < microseconds_to_date(END_TIMESTAMP);
+}
+
+static bool
+guard_agrees(const PlainGuard *guard, const bson_t *group)
+{
+	bson_iter_t least;
+	bson_iter_t greatest;
+	bson_iter_t total;
+	FieldKind kind = field_kind(guard->type);
+
+	if (!find_accumulator(group, guard->least, &least) ||
+		!find_accumulator(group, guard->greatest, &greatest) ||
+		(guard->total >= 0 && !find_accumulator(group, guard->total, &total)))
+		return false;
+	if (BSON_ITER_HOLDS_NULL(&least))
+		return BSON_ITER_HOLDS_NULL(&greatest);
+	switch (kind)
+	{
+		case FieldKind::integer:
+			return integers_agree(guard->type, &least, &greatest, &total);
+		case FieldKind::real:
+			return reals_agree(&least, &greatest, &total);
+		case FieldKind::instant:
+		case FieldKind::wall_clock:
+			return dates_agree(&least, &greatest);
+		default:
+			return is_natural(kind, bson_iter_type(&least)) &&
+				   is_natural(kind, bson_iter_type(&greatest));
+	}
+}
+
+bool
+plain_group_agrees(PlainGroup *plain, const bson_t *group)
+{
+	for (int i = 0; i < plain->guard_count; i++)
+		if (!guard_agrees(&plain->guards[i], group))
+			return false;
+	for (int i = 0; i < plain->count; i++)
+		if (plain->outputs[i].output.kind == OutputKind::key && !key_agrees(plain, group, i))
+			return false;
+	return true;
+}
+
+/* A sum of no values is 0 there and NULL here: then there is no least value either. */
+static bool
+is_empty_sum(const PlainGroup *plain, const bson_t *group, const Output *output)
+{
+	bson_iter_t least;
+	int number = 0;
+	ListCell *cell;
+
+	if (output->kind != OutputKind::sum && output->kind != OutputKind::average)
+		return false;
+	foreach (cell, plain->accumulators)
+	{
+		auto *other = static_cast<Accumulator *>(lfirst(cell));
+		if (other->op != nullptr && strcmp(other->op, "$min") == 0 &&
+			strcmp(other->path, output->path) == 0)
+			return find_accumulator(group, number, &least) && BSON_ITER_HOLDS_NULL(&least);
+		number++;
+	}
+	elog(ERROR, "path \"%s\" is summed without a guard", output->path);
+}
+
+void
+plain_group_value(const PlainGroup *plain, const bson_t *group, int number, PlainValue *value)
+{
+	const PlainOutput *output = &plain->outputs[number];
+	bool found;
+
+	value->count = -1;
+	if (output->output.kind == OutputKind::key)
+		found = find_key(plain, group, number, &value->space);
+	else if (output->value >= 0)
+		found = find_accumulator(group, output->value, &value->space) &&
+				!is_empty_sum(plain, group, &output->output);
+	else
+		found = output->count >= 0 ? find_accumulator(group, output->count, &value->space)
+								   : bson_iter_init_find(&value->space, group, "rows");
+	value->field = found ? &value->space : nullptr;
+	if (output->output.kind == OutputKind::average)
+	{
+		bson_iter_t count;
+		if (output->count >= 0 ? find_accumulator(group, output->count, &count)
+							   : bson_iter_init_find(&count, group, "rows"))
+			value->count = bson_iter_as_int64(&count);
+	}
+}
+
+} // namespace bridge
