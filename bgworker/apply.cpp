@@ -71,10 +71,11 @@ apply_change(Applier *applier, const Change *change)
 			if (!bson_init_static(&document, change->document, change->document_length))
 				elog(ERROR, "malformed document in a change event");
 			(void) target_upsert(target, &document, change->time);
+			change->table->events += change->routed ? 1 : 0;
 			break;
 		case ChangeKind::remove:
-			if (change_key(change, &key))
-				target_remove(target, &key);
+			if (change_key(change, &key) && target_remove(target, &key))
+				change->table->events += change->routed ? 1 : 0;
 			break;
 		case ChangeKind::look_up:
 		case ChangeKind::nothing:
@@ -123,7 +124,7 @@ apply_as(Oid user, const Change *changes, int from, int to, Attempt how, bool ca
 			continue;
 		if (how == Attempt::take_out_first && change_key(&changes[i], &key))
 		{
-			target_remove(applier_target(applier, changes[i].table), &key);
+			(void) target_remove(applier_target(applier, changes[i].table), &key);
 			CommandCounterIncrement();
 		}
 		apply_change(applier, &changes[i]);
@@ -198,13 +199,22 @@ try_in_subtransaction(MemoryContext context, Body &&body)
 	return error;
 }
 
+/* What is rolled back has not been counted. */
 ErrorData *
 try_range(Careful *careful, int from, int to, Attempt how)
 {
-	return try_in_subtransaction(careful->context, [&] {
+	auto *counted = static_cast<int64 *>(palloc(sizeof(int64) * (to - from)));
+
+	for (int i = from; i < to; i++)
+		counted[i - from] = careful->changes[i].table->events;
+	ErrorData *error = try_in_subtransaction(careful->context, [&] {
 		if (!apply_range(careful->changes, from, to, how, true))
 			fail_for_changed_definition();
 	});
+	for (int i = from; error && i < to; i++)
+		careful->changes[i].table->events = counted[i - from];
+	pfree(counted);
+	return error;
 }
 
 /* Halves of halves, until the changes that fail are alone. */
@@ -349,12 +359,32 @@ run_transaction(Stream *stream, EventBatch *batch, const bson_t *token, bool car
 	return true;
 }
 
-/* What a transaction that was rolled back had changed in memory. */
+/* What a transaction changes in memory, should it be rolled back. */
+struct Kept
+{
+	Phase phase;
+	int64 events;
+};
+
+Kept *
+keep_tables(const Stream *stream, MemoryContext context)
+{
+	auto *kept =
+		static_cast<Kept *>(MemoryContextAlloc(context, sizeof(Kept) * stream->table_count));
+
+	for (int i = 0; i < stream->table_count; i++)
+		kept[i] = {stream->tables[i].phase, stream->tables[i].events};
+	return kept;
+}
+
 void
-restore_phases(Stream *stream, const Phase *phases)
+restore_tables(Stream *stream, const Kept *kept)
 {
 	for (int i = 0; i < stream->table_count; i++)
-		stream->tables[i].phase = phases[i];
+	{
+		stream->tables[i].phase = kept[i].phase;
+		stream->tables[i].events = kept[i].events;
+	}
 }
 
 } // namespace
@@ -401,10 +431,8 @@ apply_batch(Stream *stream, EventBatch *batch, const bson_t *token)
 	MemoryContext caller = CurrentMemoryContext;
 	volatile bool applied = false;
 	volatile bool failed = false;
-	auto *phases = static_cast<Phase *>(MemoryContextAlloc(batch->context, stream->table_count));
+	const Kept *kept = keep_tables(stream, batch->context);
 
-	for (int i = 0; i < stream->table_count; i++)
-		phases[i] = stream->tables[i].phase;
 	PG_TRY();
 	{
 		applied = run_transaction(stream, batch, token, false);
@@ -418,7 +446,7 @@ apply_batch(Stream *stream, EventBatch *batch, const bson_t *token)
 			PG_RE_THROW();
 		FlushErrorState();
 		AbortCurrentTransaction();
-		restore_phases(stream, phases);
+		restore_tables(stream, kept);
 		failed = true;
 	}
 	PG_END_TRY();

@@ -128,37 +128,6 @@ close_events(Worker *worker)
 	worker->events = nullptr;
 }
 
-int
-compare_names(const ListCell *a, const ListCell *b)
-{
-	return strcmp(static_cast<const char *>(lfirst(a)), static_cast<const char *>(lfirst(b)));
-}
-
-/* The mirrored namespaces, one a line: the filter in short. */
-char *
-describe_pipeline(const Stream *stream)
-{
-	List *names = NIL;
-	StringInfoData text;
-	const char *previous = "";
-	ListCell *cell;
-
-	for (int i = 0; i < stream->table_count; i++)
-		if (stream->tables[i].collection)
-			names = lappend(
-				names, psprintf("%s.%s", stream->tables[i].database, stream->tables[i].collection));
-	list_sort(names, compare_names);
-	initStringInfo(&text);
-	foreach (cell, names)
-	{
-		const char *name = static_cast<const char *>(lfirst(cell));
-		if (strcmp(name, previous) != 0)
-			appendStringInfo(&text, "%s\n", name);
-		previous = name;
-	}
-	return text.data;
-}
-
 /* Reads the catalogue; false if there is nothing to do any more. */
 bool
 load(Worker *worker)
@@ -182,7 +151,7 @@ load(Worker *worker)
 	worker->loaded_at = GetCurrentTimestamp();
 	if (!stream || stream->table_count == 0)
 		return false;
-	stream->open_pipeline = MemoryContextStrdup(stream->context, describe_pipeline(stream));
+	stream->open_pipeline = MemoryContextStrdup(stream->context, stream_filter_text(stream));
 	if (strcmp(stream->open_pipeline, old_pipeline) != 0)
 		close_events(worker);
 	return true;
@@ -287,124 +256,6 @@ connect(Worker *worker)
 
 /* ---- the stream ---- */
 
-/* One clause of the filter: the collections of one database, or the namespaces that renames lead to. */
-void
-append_clause(bson_t *clauses, int number, const List *tables, const char *prefix)
-{
-	bson_t clause, in;
-	char buffer[16];
-	const char *name;
-	const MirrorTable *first = static_cast<const MirrorTable *>(linitial(tables));
-	const ListCell *cell;
-	int i = 0;
-
-	size_t length = bson_uint32_to_string(number, &name, buffer, sizeof(buffer));
-	bson_append_document_begin(clauses, name, static_cast<int>(length), &clause);
-	BSON_APPEND_UTF8(&clause, psprintf("%s.db", prefix), first->database);
-	bson_t collection;
-	BSON_APPEND_DOCUMENT_BEGIN(&clause, psprintf("%s.coll", prefix), &collection);
-	BSON_APPEND_ARRAY_BEGIN(&collection, "$in", &in);
-	foreach (cell, tables)
-	{
-		length = bson_uint32_to_string(i++, &name, buffer, sizeof(buffer));
-		bson_append_utf8(&in, name, static_cast<int>(length),
-						 static_cast<const MirrorTable *>(lfirst(cell))->collection, -1);
-	}
-	bson_append_array_end(&collection, &in);
-	bson_append_document_end(&clause, &collection);
-	bson_append_document_end(clauses, &clause);
-}
-
-/* The tables of the stream, grouped by database: a list of lists. */
-List *
-group_by_database(Stream *stream)
-{
-	List *groups = NIL;
-
-	for (int i = 0; i < stream->table_count; i++)
-	{
-		MirrorTable *table = &stream->tables[i];
-		ListCell *cell;
-		bool placed = false;
-
-		if (!table->collection)
-			continue;
-		foreach (cell, groups)
-		{
-			List *group = static_cast<List *>(lfirst(cell));
-			auto *first = static_cast<const MirrorTable *>(linitial(group));
-			if (strcmp(first->database, table->database) == 0)
-			{
-				lfirst(cell) = lappend(group, table);
-				placed = true;
-			}
-		}
-		if (!placed)
-			groups = lappend(groups, list_make1(table));
-	}
-	return groups;
-}
-
-/* {$unset: ["updateDescription"]}, without documents {$unset: ["updateDescription", "fullDocument"]}. */
-void
-append_unset(bson_t *pipeline, bool slim)
-{
-	bson_t stage, fields;
-
-	BSON_APPEND_DOCUMENT_BEGIN(pipeline, "1", &stage);
-	BSON_APPEND_ARRAY_BEGIN(&stage, "$unset", &fields);
-	BSON_APPEND_UTF8(&fields, "0", "updateDescription");
-	if (slim)
-		BSON_APPEND_UTF8(&fields, "1", "fullDocument");
-	bson_append_array_end(&stage, &fields);
-	bson_append_document_end(pipeline, &stage);
-}
-
-/*
- * [{$match: {$or: [collections by database, renames onto them, dropped databases]}}, {$unset: …}].  The description of an
- * update repeats the document's changes, and may carry an event over the limit of 16 MB.
- */
-Document *
-build_pipeline(Stream *stream, bool slim, MemoryContext context)
-{
-	Document *pipeline = own<Document>(context);
-	List *groups = group_by_database(stream);
-	ListCell *cell;
-	bson_t stage, match, clauses, clause, databases, in;
-	char buffer[16];
-	const char *name;
-	int number = 0;
-
-	BSON_APPEND_DOCUMENT_BEGIN(pipeline->get(), "0", &stage);
-	BSON_APPEND_DOCUMENT_BEGIN(&stage, "$match", &match);
-	BSON_APPEND_ARRAY_BEGIN(&match, "$or", &clauses);
-	foreach (cell, groups)
-	{
-		append_clause(&clauses, number++, static_cast<List *>(lfirst(cell)), "ns");
-		append_clause(&clauses, number++, static_cast<List *>(lfirst(cell)), "to");
-	}
-	size_t length = bson_uint32_to_string(number, &name, buffer, sizeof(buffer));
-	bson_append_document_begin(&clauses, name, static_cast<int>(length), &clause);
-	BSON_APPEND_UTF8(&clause, "operationType", "dropDatabase");
-	BSON_APPEND_DOCUMENT_BEGIN(&clause, "ns.db", &databases);
-	BSON_APPEND_ARRAY_BEGIN(&databases, "$in", &in);
-	number = 0;
-	foreach (cell, groups)
-	{
-		auto *first = static_cast<const MirrorTable *>(linitial(static_cast<List *>(lfirst(cell))));
-		length = bson_uint32_to_string(number++, &name, buffer, sizeof(buffer));
-		bson_append_utf8(&in, name, static_cast<int>(length), first->database, -1);
-	}
-	bson_append_array_end(&databases, &in);
-	bson_append_document_end(&clause, &databases);
-	bson_append_document_end(&clauses, &clause);
-	bson_append_array_end(&match, &clauses);
-	bson_append_document_end(&stage, &match);
-	bson_append_document_end(pipeline->get(), &stage);
-	append_unset(pipeline->get(), slim);
-	return pipeline;
-}
-
 void
 open_events(Worker *worker)
 {
@@ -415,7 +266,7 @@ open_events(Worker *worker)
 
 	worker->events_context = AllocSetContextCreate(TopMemoryContext, "tenancy mirror change stream",
 												   ALLOCSET_SMALL_SIZES);
-	Document *pipeline = build_pipeline(stream, worker->slim, worker->events_context);
+	Document *pipeline = stream_filter(stream, worker->slim, worker->events_context);
 	const char *full_document = worker->post_images && !worker->slim ? "whenAvailable" : nullptr;
 	if (stream->token && stream->pipeline && strcmp(stream->pipeline, stream->open_pipeline) == 0)
 	{
@@ -529,6 +380,7 @@ apply_received(Worker *worker)
 		if (batch->events == 0 && last && !must_save_token(worker))
 			break;
 		look_up_resolve(worker->stream, batch, worker->client, now);
+		route_changes(batch, worker->stream);
 		/* The server gathers the next batch while this one is written. */
 		if (last && !worker->slim)
 			guarded([&] { worker->events->request_batch(); });

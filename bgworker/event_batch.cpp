@@ -25,6 +25,8 @@ struct Event
 	uint32_t key_length;
 	const uint8_t *document; /* null: the event has none */
 	uint32_t document_length;
+	bool tells_fields; /* "changed" is on the first of the changed fields */
+	bson_iter_t changed;
 };
 
 Namespace
@@ -79,6 +81,8 @@ read_field(Event *event, const bson_iter_t *field)
 		bson_iter_document(field, &event->document_length, &event->document);
 	else if (strcmp(name, "documentKey") == 0 && BSON_ITER_HOLDS_DOCUMENT(field))
 		read_key(event, field);
+	else if (strcmp(name, "changedFields") == 0 && BSON_ITER_HOLDS_ARRAY(field))
+		event->tells_fields = bson_iter_recurse(field, &event->changed);
 	else if (strcmp(name, "txnNumber") == 0)
 		event->in_transaction = true;
 	else if (strcmp(name, "ns") == 0)
@@ -189,9 +193,27 @@ kind_of(const Event *event)
 	return ChangeKind::upsert;
 }
 
+/* May the document have been in another table of its route before this event? */
+bool
+was_elsewhere(const MirrorTable *table, const Event *event, ChangeKind kind)
+{
+	bson_iter_t field = event->changed;
+
+	if (!table->route || (kind == ChangeKind::upsert && strcmp(event->operation, "insert") == 0))
+		return false;
+	if (kind != ChangeKind::upsert || strcmp(event->operation, "update") != 0 || !event->tells_fields)
+		return true;
+	while (bson_iter_next(&field))
+		if (!BSON_ITER_HOLDS_UTF8(&field) ||
+			route_is_touched(table, bson_iter_utf8(&field, nullptr)))
+			return true;
+	return false;
+}
+
 void
 add_change(EventBatch *batch, MirrorTable *table, const Event *event, ChangeKind kind)
 {
+	bool elsewhere = was_elsewhere(table, event, kind);
 	uint32 slot;
 
 	if (batch->count == batch->capacity)
@@ -199,22 +221,21 @@ add_change(EventBatch *batch, MirrorTable *table, const Event *event, ChangeKind
 	slot = find_slot(batch, table, &event->key);
 	if (batch->slots[slot] < 0)
 		batch->slots[slot] = batch->count++;
-	batch->changes[batch->slots[slot]] = {table,
-										  kind,
-										  event->time,
-										  event->key_document,
-										  event->key_length,
-										  event->document,
-										  event->document_length};
+	else
+		elsewhere |= batch->changes[batch->slots[slot]].elsewhere;
+
+	Change *change = &batch->changes[batch->slots[slot]];
+	*change = {};
+	change->table = table;
+	change->kind = kind;
+	change->elsewhere = elsewhere;
+	change->time = change->event_time = event->time;
+	change->key = event->key_document;
+	change->key_length = event->key_length;
+	change->document = event->document;
+	change->document_length = event->document_length;
 	table->events++;
 	table->last_event_at = Max(table->last_event_at, event->wall_time);
-}
-
-bool
-is_namespace(const MirrorTable *table, const Namespace *name)
-{
-	return name->collection && name->database && strcmp(table->collection, name->collection) == 0 &&
-		   strcmp(table->database, name->database) == 0;
 }
 
 /* Is the event news to this table? */
@@ -229,16 +250,17 @@ void
 route(EventBatch *batch, Stream *stream, const Event *event)
 {
 	ChangeKind kind = kind_of(event);
+	int count;
 
-	if (kind == ChangeKind::nothing || !event->has_key)
+	if (kind == ChangeKind::nothing || !event->has_key || !event->from.database ||
+		!event->from.collection)
 		return;
-	for (int i = 0; i < stream->table_count; i++)
-	{
-		MirrorTable *table = &stream->tables[i];
-		if (is_namespace(table, &event->from) && concerns(table, event) &&
-			!look_up_has_shown(table, &event->key, event->time))
-			add_change(batch, table, event, kind);
-	}
+	MirrorTable *const *tables =
+		route_find(stream, event->from.database, event->from.collection, &count);
+	for (int i = 0; i < count; i++)
+		if (concerns(tables[i], event) &&
+			!look_up_has_shown(tables[i], &event->key, event->time))
+			add_change(batch, tables[i], event, kind);
 }
 
 Upheaval
@@ -265,6 +287,28 @@ event_batch_create(MemoryContext parent)
 
 	batch->context = AllocSetContextCreate(parent, "tenancy mirror batch", ALLOCSET_DEFAULT_SIZES);
 	return batch;
+}
+
+void
+event_batch_restart(EventBatch *batch)
+{
+	MemoryContext caller = MemoryContextSwitchTo(batch->context);
+
+	batch->changes = static_cast<Change *>(palloc(sizeof(Change) * batch->capacity));
+	batch->count = 0;
+	MemoryContextSwitchTo(caller);
+}
+
+void
+event_batch_append(EventBatch *batch, const Change *change)
+{
+	if (batch->count == batch->capacity)
+	{
+		batch->capacity *= 2;
+		batch->changes = static_cast<Change *>(
+			repalloc_huge(batch->changes, sizeof(Change) * batch->capacity));
+	}
+	batch->changes[batch->count++] = *change;
 }
 
 Change *

@@ -74,6 +74,10 @@ EventBatch *event_batch_create(MemoryContext parent);
 /* Reads events until there are no more or one is an upheaval. */
 void event_batch_read(EventBatch *batch, Stream *stream, ChangeStream *events);
 
+/* Replaces the changes by others; who finds changes by key has done so before. */
+void event_batch_restart(EventBatch *batch);
+void event_batch_append(EventBatch *batch, const Change *change);
+
 /* The change of one document of a table, or null. */
 Change *event_batch_find(EventBatch *batch, const MirrorTable *table, const bson_iter_t *key);
 

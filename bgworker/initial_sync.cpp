@@ -75,6 +75,8 @@ build_command(Copy *copy)
 
 	copy->command = own<Document>(copy->context);
 	BSON_APPEND_UTF8(copy->command->get(), "find", copy->table->collection);
+	append_tenant_filter(copy->command->get(), "filter", copy->table->tenant_field,
+						 copy->table->tenant);
 	BSON_APPEND_BOOL(copy->command->get(), "noCursorTimeout", true);
 	BSON_APPEND_DOCUMENT_BEGIN(copy->command->get(), "readConcern", &concern);
 	BSON_APPEND_UTF8(&concern, "level", copy->method.in_the_past ? "snapshot" : "majority");
@@ -149,8 +151,13 @@ keep_for_portion(Copy *copy, const bson_t *document)
 	auto *data = static_cast<uint8_t *>(MemoryContextAlloc(copy->portion, document->len));
 
 	memcpy(data, bson_get_data(document), document->len);
-	copy->changes[copy->count++] = {copy->table, ChangeKind::upsert, copy->cut, data, document->len,
-									data,		 document->len};
+	Change *change = &copy->changes[copy->count++];
+	*change = {};
+	change->table = copy->table;
+	change->kind = ChangeKind::upsert;
+	change->time = change->event_time = copy->cut;
+	change->key = change->document = data;
+	change->key_length = change->document_length = document->len;
 	copy->bytes += document->len;
 	if (copy->count == portion_rows || copy->bytes >= portion_bytes)
 		apply_portion(copy);
@@ -194,10 +201,15 @@ go_on(Copy *copy)
 
 /* ---- the copy ---- */
 
-/* For the view only, and from the collection's metadata: it costs nothing, and may be wrong after a crash of MongoDB. */
+/*
+ * For the view only, and from the collection's metadata: it costs nothing, and may be wrong after a crash of MongoDB.  How
+ * many are a tenant's is not to be had so cheaply: 0.
+ */
 int64
 count_documents(const Copy *copy)
 {
+	if (copy->table->tenant_field)
+		return 0;
 	return guarded([&]() -> int64 {
 		Document count;
 		bson_iter_t n;
@@ -285,6 +297,8 @@ run_copy(Copy *copy)
 			return Outcome::past_lost;
 		if (!document)
 			break;
+		if (!is_of_tenant(document, copy->table->tenant_field, copy->table->tenant))
+			continue;
 		take_document(copy, document);
 		if (!go_on(copy))
 			return Outcome::gone;

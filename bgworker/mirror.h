@@ -15,6 +15,8 @@
  *   apply_worker.cpp     one stream: receives, reduces, commits
  *   event_batch.cpp      change events, reduced to changes
  *   look_up.cpp          documents that the events did not bring
+ *   mirror_route.cpp     which tables a document goes to
+ *   stream_filter.cpp    what of the deployment's changes a stream wants to hear
  *   apply.cpp            one batch, one transaction; which document is to blame if it fails
  *   target.cpp           changes to rows
  *   initial_sync.cpp     the first copy, and the later ones
@@ -30,6 +32,7 @@
 #include "client/change_stream.h"
 #include "client/cursor.h"
 #include "fdw/bson_datum.h"
+#include "fdw/option.h"
 #include "guard.h"
 #endif
 #include "worker.h"
@@ -64,6 +67,9 @@ const char *origin_name(Oid server);
 
 /* Runs one statement as the owner of the mirror's catalogue; tells how many rows it was about. */
 uint64 catalogue_run(const char *statement, int count, Oid *types, Datum *values);
+
+/* The first column of a query's first row, copied; null if there is none. */
+char *catalogue_text(const char *statement, int count, Oid *types, Datum *values);
 
 /* The first row of a query, its columns passed by value and not null; false if there is none. */
 bool catalogue_select(const char *statement, int count, Oid *types, Datum *values, Datum *columns,
@@ -135,6 +141,8 @@ enum class Phase : char
 	error = 'e'	  /* stopped by an error of its own */
 };
 
+struct Route;
+
 struct MirrorTable
 {
 	Oid local;
@@ -143,7 +151,10 @@ struct MirrorTable
 	Phase phase;
 	const char *database;
 	const char *collection;
-	const char *definition; /* of the copied rows; null: never copied */
+	const char *tenant;		  /* whose documents it holds; null: everybody's */
+	const char *tenant_field; /* by which they are told; null: all of the namespace are the tenant's */
+	Route *route;			  /* set if this is not a table, but stands for those of a route */
+	const char *definition;	  /* of the copied rows; null: never copied */
 	const char *since;		/* position; null: none */
 	Mapping *mapping;		/* null in phase error */
 	HTAB *misfits;			/* hashes of document ids; null: none */
@@ -169,6 +180,9 @@ struct Stream
 	ClusterTime horizon;
 	int table_count;
 	MirrorTable *tables;
+	int source_count;
+	MirrorTable **sources; /* tables and heads of routes, by namespace */
+	bool has_routes;
 
 	/* Of the transaction under way. */
 	int64 events;
@@ -215,6 +229,37 @@ char *position_after(ClusterTime time);
 ClusterTime position_time(const char *position);
 const char *token_position(const bson_t *token);
 
+/* ---- mirror_route.cpp ---- */
+
+/* A database option with the tenant in the place of {tenant}. */
+const char *tenant_database(const char *database, const char *tenant);
+
+/* Do a foreign table's options tell which documents are a tenant's? */
+bool tells_tenants_apart(const TableOptions *options);
+
+/* Whose is a document?  Without a field, this tenant's.  The filter may let more through than the second one does. */
+void append_tenant_filter(bson_t *command, const char *name, const char *tenant_field,
+						  const char *tenant);
+bool is_of_tenant(const bson_t *document, const char *tenant_field, const char *tenant);
+
+/* Orders the tables of a stream by namespace and tenant; then those of a namespace. */
+void route_build(Stream *stream);
+MirrorTable *const *route_find(const Stream *stream, const char *database, const char *collection,
+							   int *count);
+
+/* Does a changed field concern the one that tells the tenant? */
+bool route_is_touched(const MirrorTable *head, const char *changed_field);
+
+/* Replaces the changes of routes by what they mean to each table. */
+struct EventBatch;
+void route_changes(EventBatch *batch, const Stream *stream);
+
+/* ---- stream_filter.cpp ---- */
+
+/* The pipeline of a stream's change stream, with or without documents; and the same in short: one namespace a line. */
+Document *stream_filter(const Stream *stream, bool slim, MemoryContext context);
+char *stream_filter_text(const Stream *stream);
+
 /* ---- apply.cpp ---- */
 
 enum class ChangeKind : uint8
@@ -230,7 +275,10 @@ struct Change
 {
 	MirrorTable *table;
 	ChangeKind kind;
-	ClusterTime time;
+	bool elsewhere;			/* of a route: the document may have been another tenant's before */
+	bool routed;			/* the event was not counted as its table's */
+	ClusterTime time;		/* of the document */
+	ClusterTime event_time; /* of the last event */
 	const uint8_t *key; /* a document whose "_id" is the key */
 	uint32_t key_length;
 	const uint8_t *document;
@@ -246,8 +294,6 @@ change_key(const Change *change, bson_iter_t *key)
 	return bson_init_static(&document, change->key, change->key_length) &&
 		   bson_iter_init_find(key, &document, "_id");
 }
-
-struct EventBatch;
 
 /*
  * Applies a batch in a transaction of its own that ends with the stream's new position.  False, and nothing is done, if
@@ -289,7 +335,7 @@ Target *applier_target(Applier *applier, const MirrorTable *table);
 
 /* One document to its row, or to the misfits.  Tells where its row is now; null if it has none. */
 ItemPointer target_upsert(Target *target, const bson_t *document, ClusterTime time);
-void target_remove(Target *target, const bson_iter_t *id);
+bool target_remove(Target *target, const bson_iter_t *id);
 
 /* Where the row of a document is; null if it has none. */
 ItemPointer target_locate(Target *target, const bson_t *document);

@@ -86,7 +86,7 @@ Statement select_stream = {
 	nullptr};
 
 Statement select_tables = {
-	"SELECT local_table::oid, foreign_table::oid, phase, definition, since "
+	"SELECT local_table::oid, foreign_table::oid, phase, definition, since, tenant "
 	"FROM tenancy_mongo.mirror_table WHERE stream_id = $1 ORDER BY local_table::oid",
 	1,
 	{INT4OID},
@@ -173,6 +173,7 @@ read_table_rows(Stream *stream)
 		table->phase = static_cast<Phase>(DatumGetChar(column(i, 3, &isnull)));
 		table->definition = text_column(i, 4);
 		table->since = text_column(i, 5);
+		table->tenant = text_column(i, 6);
 	}
 	MemoryContextSwitchTo(spi);
 	SPI_finish();
@@ -190,6 +191,29 @@ may_write(Relation local, MappingProblem *problem)
 				psprintf("permission denied for table %s", RelationGetRelationName(local)), nullptr,
 				nullptr};
 	return false;
+}
+
+/* A table that is one tenant's must not become everybody's because an option was dropped. */
+bool
+may_tell_tenants(const MirrorTable *table, const TableOptions *options, MappingProblem *problem)
+{
+	if (!table->tenant || tells_tenants_apart(options))
+		return true;
+	*problem = {ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+				psprintf("foreign table \"%s\" does not tell which documents are a tenant's",
+						 get_rel_name(table->foreign)),
+				nullptr, nullptr};
+	return false;
+}
+
+/* What, when it changes, makes another copy necessary. */
+const char *
+definition_of(const MirrorTable *table)
+{
+	return psprintf("%s.%s\n%s%s%s%s", table->database, table->collection,
+					table->tenant_field ? "tenant_field " : "",
+					table->tenant_field ? table->tenant_field : "", table->tenant_field ? "\n" : "",
+					table->mapping->definition);
 }
 
 /* Builds a table's mapping and decides its phase; false if one of the two tables is gone. */
@@ -210,14 +234,14 @@ prepare_table(Stream *stream, MirrorTable *table)
 	MemoryContext caller = MemoryContextSwitchTo(stream->context);
 	TableOptions options = table_options(table->foreign);
 	table->owner = local->rd_rel->relowner;
-	table->database = options.database;
+	table->database = tenant_database(options.database, table->tenant);
 	table->collection = options.collection;
-	table->mapping = may_write(local, &problem)
+	table->tenant_field = table->tenant ? options.tenant_field : nullptr;
+	table->mapping = may_write(local, &problem) && may_tell_tenants(table, &options, &problem)
 						 ? mapping_build(foreign, local, stream->context, &problem)
 						 : nullptr;
 	if (table->mapping)
-		table->mapping->definition =
-			psprintf("%s.%s\n%s", table->database, table->collection, table->mapping->definition);
+		table->mapping->definition = definition_of(table);
 	MemoryContextSwitchTo(caller);
 
 	if (!table->mapping)
@@ -332,6 +356,7 @@ stream_load(Oid server, MemoryContext parent)
 		if (prepare_table(stream, &stream->tables[i]))
 			stream->tables[kept++] = stream->tables[i];
 	stream->table_count = kept;
+	route_build(stream);
 	return stream;
 }
 

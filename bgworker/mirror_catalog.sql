@@ -66,6 +66,7 @@ CREATE TABLE tenancy_mongo.mirror_table (
     phase         "char" NOT NULL DEFAULT 'i' CHECK (phase OPERATOR(pg_catalog.=) ANY ('{i,r,e}')),
     definition    text,
     since         text COLLATE "C",
+    tenant        text,
     copied_at     timestamptz,
     rows_copied   bigint NOT NULL DEFAULT 0,
     events        bigint NOT NULL DEFAULT 0,
@@ -77,6 +78,7 @@ CREATE TABLE tenancy_mongo.mirror_table (
 COMMENT ON TABLE tenancy_mongo.mirror_table IS 'the mirrored tables';
 COMMENT ON COLUMN tenancy_mongo.mirror_table.phase IS 'i: to be copied; r: follows the stream; e: stopped by an error of its own';
 COMMENT ON COLUMN tenancy_mongo.mirror_table.definition IS 'the namespace and columns that the rows were copied by';
+COMMENT ON COLUMN tenancy_mongo.mirror_table.tenant IS 'whose documents the table holds; null: everybody''s';
 COMMENT ON COLUMN tenancy_mongo.mirror_table.since IS 'changes up to this position of the stream are in the copy already';
 CREATE INDEX mirror_table_stream_id ON tenancy_mongo.mirror_table (stream_id);
 
@@ -99,12 +101,12 @@ CREATE INDEX misfits_document ON tenancy_mongo.misfits
 GRANT SELECT, UPDATE, DELETE ON tenancy_mongo.stream, tenancy_mongo.mirror_table TO tenancy_mirror;
 GRANT SELECT, INSERT, DELETE ON tenancy_mongo.misfits TO tenancy_mirror;
 
-CREATE FUNCTION tenancy_mongo.mirror(foreign_table regclass, local_table regclass) RETURNS void
-LANGUAGE c STRICT VOLATILE
+CREATE FUNCTION tenancy_mongo.mirror(foreign_table regclass, local_table regclass, tenant text DEFAULT NULL) RETURNS void
+LANGUAGE c VOLATILE
 SET search_path TO pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'tenancy_mongo_mirror';
-COMMENT ON FUNCTION tenancy_mongo.mirror(regclass, regclass) IS
-    'makes an empty local table a live copy of a foreign table';
+COMMENT ON FUNCTION tenancy_mongo.mirror(regclass, regclass, text) IS
+    'makes an empty local table a live copy of a foreign table, or of what in it is one tenant''s';
 
 CREATE FUNCTION tenancy_mongo.unmirror(local_table regclass) RETURNS void
 LANGUAGE c STRICT VOLATILE
@@ -158,7 +160,8 @@ SELECT s.srvname AS server,
        st.resyncs,
        (SELECT pg_catalog.count(*) FROM tenancy_mongo.misfits f
         WHERE f.local_table OPERATOR(pg_catalog.=) m.local_table) AS misfits,
-       w.pid AS worker_pid
+       w.pid AS worker_pid,
+       m.tenant
 FROM tenancy_mongo.mirror_table m
      JOIN tenancy_mongo.stream st USING (stream_id)
      JOIN pg_catalog.pg_database d ON d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
@@ -175,11 +178,11 @@ SELECT s.srvname AS server,
        m.local_table,
        c.pid,
        c.param3 AS documents,
-       c.param11 AS documents_expected,
+       NULLIF(c.param11, 0) AS documents_expected,
        c.param1 AS bytes,
        a.xact_start AS started_at,
        r.rate AS documents_per_second,
-       CASE WHEN r.rate OPERATOR(pg_catalog.>) 0 THEN pg_catalog.make_interval(secs =>
+       CASE WHEN r.rate OPERATOR(pg_catalog.>) 0 AND c.param11 OPERATOR(pg_catalog.>) 0 THEN pg_catalog.make_interval(secs =>
            GREATEST(0, c.param11 OPERATOR(pg_catalog.-) c.param3)::double precision OPERATOR(pg_catalog./) r.rate)
        END AS time_left
 FROM pg_catalog.pg_stat_get_progress_info('COPY') c

@@ -23,6 +23,8 @@ struct Row
 {
 	Datum *columns;
 	int count;
+	char **text; /* null: not wanted */
+	MemoryContext context;
 };
 
 void
@@ -30,6 +32,11 @@ keep_row(Row row)
 {
 	bool isnull;
 
+	if (SPI_processed > 0 && row.text)
+	{
+		char *text = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		*row.text = text ? MemoryContextStrdup(row.context, text) : nullptr;
+	}
 	for (int i = 0; SPI_processed > 0 && i < row.count; i++)
 		row.columns[i] =
 			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &isnull);
@@ -81,11 +88,46 @@ check_foreign_table(Relation foreign, ForeignServer *server)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_SERVER, server->servername);
 	if (pg_class_aclcheck(RelationGetRelid(foreign), GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE, name);
-	if (strstr(table_options(RelationGetRelid(foreign)).database, "{tenant}"))
+}
+
+/* Which documents are meant?  A tenant must be told from others, and there must be one where it matters. */
+void
+check_tenant(Relation foreign, Relation local, const char *tenant)
+{
+	const char *name = RelationGetRelationName(foreign);
+	TableOptions options = table_options(RelationGetRelid(foreign));
+
+	if (!tenant && strstr(options.database, "{tenant}"))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot mirror foreign table \"%s\"", name),
-				 errdetail("Its database follows the tenant context, and a mirror has none.")));
+				 errdetail("Its database follows the tenant context, and a mirror has none."),
+				 errhint("Make a mirror for each tenant: SELECT tenancy_mongo.mirror('%s', "
+						 "local_table, tenant_id);",
+						 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(foreign)),
+													name))));
+	if (!tenant)
+		return;
+	if (!tells_tenants_apart(&options))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("foreign table \"%s\" does not tell which documents are a tenant's", name),
+				 errhint("ALTER FOREIGN TABLE %s OPTIONS (ADD tenant_field 'tenantId');",
+						 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(foreign)),
+													name))));
+
+	Oid types[] = {TEXTOID, NAMEOID};
+	Datum values[] = {CStringGetTextDatum(tenant),
+					  CStringGetDatum(get_namespace_name(RelationGetNamespace(local)))};
+	if (run("SELECT FROM tenancy.tenants WHERE tenant_id = $1", 1, types, values, true) == 0)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("tenant \"%s\" does not exist", tenant),
+						errhint("SELECT tenancy.create_tenant(%s, 'name');", quote_literal_cstr(tenant))));
+	if (run("SELECT FROM tenancy.tenant_systems WHERE schema_name = $2 AND tenant_id <> $1", 2, types,
+			values, true) > 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("schema \"%s\" is not tenant \"%s\"'s",
+							   get_namespace_name(RelationGetNamespace(local)), tenant)));
 }
 
 void
@@ -156,20 +198,20 @@ check_stream(Oid server, const char *server_name)
 }
 
 void
-register_mirror(Oid foreign, Oid local, Oid server)
+register_mirror(Oid foreign, Oid local, Oid server, const char *tenant)
 {
-	Oid types[] = {OIDOID, OIDOID, REGCLASSOID, REGCLASSOID};
+	Oid types[] = {OIDOID, OIDOID, REGCLASSOID, REGCLASSOID, TEXTOID};
 	Datum values[] = {ObjectIdGetDatum(server), ObjectIdGetDatum(MyDatabaseId),
-					  ObjectIdGetDatum(foreign), ObjectIdGetDatum(local)};
+					  ObjectIdGetDatum(foreign), ObjectIdGetDatum(local),
+					  CStringGetTextDatum(tenant ? tenant : "")};
 
 	run("INSERT INTO tenancy_mongo.stream (server, database) VALUES ($1, $2) "
 		"ON CONFLICT (server) DO NOTHING",
 		2, types, values, true);
-	if (run("INSERT INTO tenancy_mongo.mirror_table (local_table, foreign_table, stream_id) "
-			"SELECT $4, $3, stream_id FROM tenancy_mongo.stream WHERE server = $1 AND database = "
-			"$2 "
-			"ON CONFLICT (local_table) DO NOTHING",
-			4, types, values, true) == 0)
+	if (run("INSERT INTO tenancy_mongo.mirror_table (local_table, foreign_table, stream_id, tenant) "
+			"SELECT $4, $3, stream_id, nullif($5, '') FROM tenancy_mongo.stream "
+			"WHERE server = $1 AND database = $2 ON CONFLICT (local_table) DO NOTHING",
+			5, types, values, true) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("table \"%s\" is a mirror already", get_rel_name(local)),
@@ -191,6 +233,15 @@ catalogue_select(const char *statement, int count, Oid *types, Datum *values, Da
 				 int column_count)
 {
 	return run(statement, count, types, values, true, {columns, column_count}) > 0;
+}
+
+char *
+catalogue_text(const char *statement, int count, Oid *types, Datum *values)
+{
+	char *text = nullptr;
+
+	run(statement, count, types, values, true, {nullptr, 0, &text, CurrentMemoryContext});
+	return text;
 }
 
 void
@@ -222,8 +273,12 @@ Datum
 tenancy_mongo_mirror(PG_FUNCTION_ARGS)
 {
 	using namespace bridge;
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+
 	Oid foreign_id = PG_GETARG_OID(0);
 	Oid local_id = PG_GETARG_OID(1);
+	const char *tenant = PG_ARGISNULL(2) ? nullptr : text_to_cstring(PG_GETARG_TEXT_PP(2));
 
 	if (get_rel_relkind(foreign_id) != RELKIND_FOREIGN_TABLE)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -237,10 +292,11 @@ tenancy_mongo_mirror(PG_FUNCTION_ARGS)
 
 	check_foreign_table(foreign, server);
 	check_local_table(local);
+	check_tenant(foreign, local, tenant);
 	check_mapping(foreign, local);
 	check_empty(local);
 	check_stream(server->serverid, server->servername);
-	register_mirror(foreign_id, local_id, server->serverid);
+	register_mirror(foreign_id, local_id, server->serverid, tenant);
 	run(psprintf("GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %s",
 				 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(local)),
 											RelationGetRelationName(local)),

@@ -39,6 +39,7 @@ struct Verification
 	ForeignServer *server;
 	Relation local;
 	TableOptions options;
+	const char *tenant; /* whose documents the table holds; null: everybody's */
 	Mapping *mapping;
 	HTAB *differences;
 	int pass;
@@ -221,6 +222,7 @@ find_command(const Verification *v, bool exactly, MemoryContext context)
 	bson_t concern;
 
 	BSON_APPEND_UTF8(command->get(), "find", v->options.collection);
+	append_tenant_filter(command->get(), "filter", v->options.tenant_field, v->tenant);
 	BSON_APPEND_DOCUMENT_BEGIN(command->get(), "readConcern", &concern);
 	BSON_APPEND_UTF8(&concern, "level", exactly ? "snapshot" : "majority");
 	BSON_APPEND_TIMESTAMP(&concern, exactly ? "atClusterTime" : "afterClusterTime",
@@ -261,7 +263,7 @@ compare_documents(Verification *v, Client *client, bool exactly)
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(v->document_context);
 		MemoryContext caller = MemoryContextSwitchTo(v->document_context);
-		if (document)
+		if (document && is_of_tenant(document, v->options.tenant_field, v->tenant))
 			compare_document(v, document);
 		MemoryContextSwitchTo(caller);
 	} while (document);
@@ -330,6 +332,21 @@ foreign_table_of(Oid local)
 	return DatumGetObjectId(found[0]);
 }
 
+/* Whose documents the table holds, and where they are. */
+void
+read_tenant(Verification *v)
+{
+	Oid types[] = {OIDOID};
+	Datum values[] = {ObjectIdGetDatum(RelationGetRelid(v->local))};
+
+	v->tenant = catalogue_text("SELECT tenant FROM tenancy_mongo.mirror_table "
+							   "WHERE local_table = $1::regclass",
+							   1, types, values);
+	v->options.database = tenant_database(v->options.database, v->tenant);
+	if (!v->tenant)
+		v->options.tenant_field = nullptr;
+}
+
 void
 create_differences(Verification *v)
 {
@@ -357,6 +374,7 @@ begin(Oid local)
 	v->local = table_open(local, AccessShareLock);
 	v->server = GetForeignServer(GetForeignTable(RelationGetRelid(foreign))->serverid);
 	v->options = table_options(RelationGetRelid(foreign));
+	read_tenant(v);
 	v->mapping = mapping_build(foreign, v->local, context, &problem);
 	if (!v->mapping)
 		ereport(ERROR, (errcode(problem.sqlstate), errmsg("%s", problem.message),

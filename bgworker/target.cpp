@@ -361,18 +361,21 @@ target_upsert(Target *target, const bson_t *document, ClusterTime time)
 	return where;
 }
 
-void
+bool
 target_remove(Target *target, const bson_iter_t *id)
 {
 	EState *estate = target->applier->estate;
+	bool found;
 	Datum key;
 
 	ResetPerTupleExprContext(estate);
 	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
-	if (mapping_convert_key(target->table->mapping, id, &key) && find_row(target, key))
+	found = mapping_convert_key(target->table->mapping, id, &key) && find_row(target, key);
+	if (found)
 		delete_row(target, target->old_row);
 	take_back(target, id);
 	MemoryContextSwitchTo(caller);
+	return found;
 }
 
 ItemPointer

@@ -90,6 +90,10 @@ CREATE FOREIGN TABLE shop.routed (_id text) SERVER platform OPTIONS (database 't
 CREATE TABLE shop.ids (_id text PRIMARY KEY);
 SELECT tenancy_mongo.mirror('shop.routed', 'shop.ids');
 \echo :SQLSTATE
+SELECT tenancy_mongo.mirror('shop.routed', 'shop.ids', 'nobody');
+\echo :SQLSTATE
+SELECT tenancy_mongo.mirror('shop.keyless', 'shop.ids', 'nobody');
+\echo :SQLSTATE
 CREATE FOREIGN DATA WRAPPER another;
 CREATE SERVER elsewhere FOREIGN DATA WRAPPER another;
 CREATE FOREIGN TABLE shop.elsewhere (_id text) SERVER elsewhere;
