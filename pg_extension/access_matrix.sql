@@ -42,13 +42,13 @@ CREATE FUNCTION tenancy.is_superadmin() RETURNS boolean
 COMMENT ON FUNCTION tenancy.is_superadmin() IS 'whether the context reaches every tenant';
 
 CREATE FUNCTION tenancy.current_scope_tenant() RETURNS text
-    LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 0.000000001
+    LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 1
     AS 'MODULE_PATHNAME', 'tenancy_current_scope_tenant';
 CREATE FUNCTION tenancy.current_scope_tenant_uuid() RETURNS uuid
-    LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 0.000000001
+    LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 1
     AS 'MODULE_PATHNAME', 'tenancy_current_scope_tenant_uuid';
 CREATE FUNCTION tenancy.current_scope_tenant_bigint() RETURNS bigint
-    LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 0.000000001
+    LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 1
     AS 'MODULE_PATHNAME', 'tenancy_current_scope_tenant_bigint';
 COMMENT ON FUNCTION tenancy.current_scope_tenant() IS 'the only tenant that the context reaches, or NULL';
 COMMENT ON FUNCTION tenancy.current_scope_tenant_uuid() IS 'the only tenant that the context reaches, as a uuid, or NULL';

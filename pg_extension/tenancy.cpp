@@ -14,13 +14,14 @@
  *   stat_tenants.cpp      what each tenant does, counted in shared memory
  *   tenant_name.cpp       tenant identifiers, and the schema and role names that follow from them
  *   own_table.cpp         the extension's own tables, read without SPI
- *   tenant_registry.cpp   what the context asks of the registry: does this tenant exist, is it
- * active tenant_schema.cpp     the schema of one tenant's system: made, never adopted
+ *   tenant_registry.cpp   what the context asks of the registry: does this tenant exist, is it active
+ *   tenant_schema.cpp     the schema of one tenant's system: made, never adopted
  *   rls_policy.cpp        protect() and the text that it runs
  *   access_rule.cpp       declare_access(): which role classes may read and write a table
  *   access_matrix.cpp     which role class reaches a row
  *   access_plan.cpp       the condition that is planned for the role class in force
  *   policy_plan.cpp       what plans ask for each row, made cheap
+ *   policy_cost.cpp       what the planner reckons for a question that is asked once
  *   protected_schema.cpp  schemas whose new tables are protected by an event trigger
  *   isolation_report.cpp  which policies keep tenants apart
  *   semantic_version.cpp  versions of systems: precedence and ranges
@@ -77,6 +78,7 @@ _PG_init(void)
 	tenancy::tenant_context_init();
 	tenancy::access_plan_init();
 	tenancy::policy_plan_init();
+	tenancy::policy_cost_init();
 	tenancy::script_guard_init();
 	tenancy::database_command_init();
 	tenancy::data_loss_init();

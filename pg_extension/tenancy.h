@@ -15,6 +15,7 @@ void tenant_context_init(); /* and the features that the context consists of */
 void tenant_registry_init();
 void access_plan_init();
 void policy_plan_init();
+void policy_cost_init();
 void database_command_init();
 void data_loss_init();
 void rollout_init();

@@ -7,19 +7,19 @@
  */
 
 CREATE FUNCTION tenancy.current_tenant() RETURNS text
-    LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 0.000000001
+    LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 1
     AS 'MODULE_PATHNAME', 'tenancy_current_tenant';
 COMMENT ON FUNCTION tenancy.current_tenant() IS
     'the tenant in force, or NULL; what policies compare with';
 
 CREATE FUNCTION tenancy.current_tenant_uuid() RETURNS uuid
-    LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 0.000000001
+    LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 1
     AS 'MODULE_PATHNAME', 'tenancy_current_tenant_uuid';
 COMMENT ON FUNCTION tenancy.current_tenant_uuid() IS
     'the tenant in force as a uuid; NULL if its identifier is none';
 
 CREATE FUNCTION tenancy.current_tenant_bigint() RETURNS bigint
-    LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 0.000000001
+    LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 1
     AS 'MODULE_PATHNAME', 'tenancy_current_tenant_bigint';
 COMMENT ON FUNCTION tenancy.current_tenant_bigint() IS
     'the tenant in force as a number; NULL if its identifier is none';

@@ -106,6 +106,23 @@ ROLLBACK;
 RESET ROLE;
 
 --
+-- The index that leads with the tenant, where the key alone would do
+--
+CREATE TABLE items (id bigint PRIMARY KEY, tenant_id bigint NOT NULL, n integer);
+INSERT INTO items SELECT g, 71 + g % 10, g FROM generate_series(1, 20000) g;
+CREATE INDEX items_by_tenant ON items (tenant_id, id);
+VACUUM ANALYZE items;
+SELECT tenancy.protect('items');
+GRANT SELECT ON items TO pp_app;
+SET ROLE pp_app;
+BEGIN;
+SELECT tenancy.set_tenant('71');
+EXPLAIN (COSTS OFF) SELECT n FROM items WHERE id = 10;
+EXPLAIN (COSTS OFF) SELECT n FROM items ORDER BY id DESC LIMIT 100;
+ROLLBACK;
+RESET ROLE;
+
+--
 -- Without the extension, and with it again
 --
 SET client_min_messages = warning;

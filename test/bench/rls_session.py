@@ -30,8 +30,23 @@ class Session:
     def prepare(self, sql):
         self.check(self.protocol.prepare(b"s", sql))
 
-    def prepared(self, *parameters):
-        return self.check(self.protocol.exec_prepared(b"s", list(parameters)))
+    def each(self, requests):
+        """Statements, each in a transaction of its own and all in one message, so that a session which waits for its client,
+        and what the scheduler makes of that, is no part of the figure.  A request is SQL, or the parameters of what was
+        prepared.  The last result."""
+        self.protocol.enter_pipeline_mode()
+        for request in requests:
+            if isinstance(request, bytes):
+                self.protocol.send_query_params(request, None)
+            else:
+                self.protocol.send_query_prepared(b"s", request)
+            self.protocol.pipeline_sync()
+        for _ in requests:
+            result = self.check(self.protocol.get_result())
+            self.protocol.get_result()  # no more of it
+            self.protocol.get_result()  # the end of its transaction
+        self.protocol.exit_pipeline_mode()
+        return result
 
     def seconds(self):
         if self.schedstat:
