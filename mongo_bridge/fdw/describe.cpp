@@ -20,6 +20,7 @@
 #include "describe.h"
 #include "fdw.h"
 #include "option.h"
+#include "tenant.h"
 
 namespace bridge
 {
@@ -582,7 +583,7 @@ tenancy_mongo_describe_collection(PG_FUNCTION_ARGS)
 	};
 	auto *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
 	ForeignServer *server = usable_server(NameStr(*PG_GETARG_NAME(0)));
-	const char *database = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	const char *database = route_database(text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	const char *name = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	DescribeOptions options;
 

@@ -12,6 +12,7 @@
 #include "describe.h"
 #include "import_schema.h"
 #include "option.h"
+#include "tenant.h"
 
 namespace bridge
 {
@@ -313,10 +314,9 @@ report(ImportForeignSchemaStmt *statement, const Collection *collection, const c
  */
 
 static char *
-import_collection(ImportForeignSchemaStmt *statement, Client *client, const Collection *collection,
-				  const char *table, const ImportOptions *options)
+import_collection(ImportForeignSchemaStmt *statement, Client *client, const char *database,
+				  const Collection *collection, const char *table, const ImportOptions *options)
 {
-	const char *database = statement->remote_schema;
 	Shape *shape = collection_shape(client, database, collection, &options->describe);
 	List *columns = describe_columns(client, database, collection, shape, &options->describe);
 	bool empty = options->describe.document == nullptr;
@@ -345,15 +345,17 @@ List *
 import_foreign_schema(ImportForeignSchemaStmt *statement, Oid server)
 {
 	ImportOptions options = read_options(statement->options);
+	/* The tables follow the tenant; what they look like is asked of the tenant in force. */
+	const char *database = route_database(statement->remote_schema);
 	Client *client = living_client(server, GetUserId());
-	List *collections = list_collections(client, statement->remote_schema, nullptr);
+	List *collections = list_collections(client, database, nullptr);
 	List *statements = NIL;
 	List *tables = NIL;
 	ListCell *cell;
 
 	if (collections == NIL)
 		ereport(ERROR, (errcode(ERRCODE_FDW_SCHEMA_NOT_FOUND),
-						errmsg("database \"%s\" has no collections", statement->remote_schema)));
+						errmsg("database \"%s\" has no collections", database)));
 	foreach (cell, collections)
 	{
 		auto *collection = static_cast<Collection *>(lfirst(cell));
@@ -373,7 +375,7 @@ import_foreign_schema(ImportForeignSchemaStmt *statement, Oid server)
 		if (!is_wanted(statement, collection->name, table))
 			continue;
 		MemoryContextSwitchTo(context);
-		char *text = import_collection(statement, client, collection, table, &options);
+		char *text = import_collection(statement, client, database, collection, table, &options);
 		MemoryContextSwitchTo(caller);
 		statements = lappend(statements, pstrdup(text));
 		MemoryContextReset(context);

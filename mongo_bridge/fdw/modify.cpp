@@ -130,9 +130,9 @@ check_updatable(const Modify *modify)
 }
 
 static const char *
-take_tenant(const Modify *modify)
+take_tenant(Modify *modify)
 {
-	if (modify->options.tenant_field == nullptr)
+	if (!follows_tenant(&modify->options))
 		return nullptr;
 
 	const char *tenant = current_tenant();
@@ -142,6 +142,7 @@ take_tenant(const Modify *modify)
 				 errdetail("Foreign table \"%s\" takes the documents of a tenant only.",
 						   RelationGetRelationName(modify->table)),
 				 errhint("SELECT tenancy.set_tenant('...');")));
+	modify->options.database = route_database(modify->options.database);
 	return pstrdup(tenant);
 }
 
@@ -292,7 +293,7 @@ operations_key(CmdType operation)
 static void
 check_tenant(const Modify *modify)
 {
-	if (modify->options.tenant_field == nullptr)
+	if (!follows_tenant(&modify->options))
 		return;
 
 	const char *tenant = current_tenant();
@@ -710,7 +711,7 @@ truncate(Relation table)
 						errhint("ALTER FOREIGN TABLE %s OPTIONS (ADD truncatable 'true');",
 								quote_identifier(RelationGetRelationName(table)))));
 	modify.tenant = take_tenant(&modify);
-	if (modify.tenant != nullptr)
+	if (modify.options.tenant_field != nullptr)
 	{
 		Operand tenant = {CSTRINGOID, CStringGetDatum(modify.tenant), false, nullptr};
 		put_tenant(filter, modify.options.tenant_field, &tenant);

@@ -8,6 +8,7 @@
  */
 #include "../client/credentials.h"
 #include "option.h"
+#include "tenant.h"
 #include "../tenancy_mongo.h"
 
 namespace bridge
@@ -23,6 +24,7 @@ enum class OptionKind
 	batch_size,
 	hosts,
 	read_preference,
+	database,
 	path
 };
 
@@ -48,7 +50,7 @@ static constexpr OptionRule rules[] = {
 	{"transactions", ForeignServerRelationId, OptionKind::boolean, false, false},
 	{"updatable", ForeignServerRelationId, OptionKind::boolean, false, false},
 	{"credentials", UserMappingRelationId, OptionKind::text, false, true},
-	{"database", ForeignTableRelationId, OptionKind::text, true, false},
+	{"database", ForeignTableRelationId, OptionKind::database, true, false},
 	{"collection", ForeignTableRelationId, OptionKind::text, true, false},
 	{"tenant_field", ForeignTableRelationId, OptionKind::path, false, false},
 	{"batch_size", ForeignTableRelationId, OptionKind::batch_size, false, false},
@@ -240,6 +242,24 @@ check_path(const char *name, const char *value)
 }
 
 static void
+check_database(const char *value)
+{
+	const char *tenant = strstr(value, tenant_placeholder);
+	const char *rest = tenant != nullptr ? tenant + strlen(tenant_placeholder) : value;
+	size_t before = tenant != nullptr ? static_cast<size_t>(tenant - value) : 0;
+
+	if (value[strcspn(value, "/\\. \"$")] != '\0')
+		refuse_value("database",
+					 "A database's name cannot have slashes, backslashes, dots, spaces, double "
+					 "quotes or dollar signs.");
+	if (strcspn(value, "{}") < before || rest[strcspn(rest, "{}")] != '\0')
+		refuse_value("database", "Braces are for {tenant}, which stands there once.");
+	if (tenant == nullptr && strlen(value) > max_database_name)
+		refuse_value("database", psprintf("A database's name has at most %d bytes.",
+										  static_cast<int>(max_database_name)));
+}
+
+static void
 check_value(const OptionRule *rule, const char *value)
 {
 	if (value[0] == '\0')
@@ -266,6 +286,9 @@ check_value(const OptionRule *rule, const char *value)
 			break;
 		case OptionKind::read_preference:
 			check_read_preference(value);
+			break;
+		case OptionKind::database:
+			check_database(value);
 			break;
 		case OptionKind::path:
 			check_path(rule->name, value);
@@ -392,6 +415,7 @@ table_options(Oid foreign_table)
 	result.database = text_option(options, "database");
 	result.collection = text_option(options, "collection");
 	result.tenant_field = text_option(options, "tenant_field");
+	result.routed = strstr(result.database, tenant_placeholder) != nullptr;
 	result.batch_size = number_option(options, "batch_size", 0);
 	result.pushdown = boolean_option(options, "pushdown", true);
 	result.updatable = boolean_option(

@@ -24,9 +24,10 @@ namespace bridge
 /* A foreign table's options; strings live in the current memory context. */
 struct TableOptions
 {
-	const char *database;
+	const char *database; /* as it is given: route_database() makes a name of it */
 	const char *collection;
-	const char *tenant_field; /* null: the table is not bound to a tenant */
+	const char *tenant_field; /* null: documents are everybody's */
+	bool routed;			  /* the database follows the tenant */
 	int batch_size;			  /* documents of a batch; 0: not given */
 	bool pushdown;			  /* false: every condition is evaluated here */
 	bool updatable;			  /* may be written, by its own option or else the server's */
@@ -40,6 +41,13 @@ struct ColumnOptions
 	bool document;	  /* the column holds the whole document */
 	bool object_id;	  /* its text is written as an ObjectId */
 };
+
+/* Whether what the table shows depends on the tenant in force. */
+inline bool
+follows_tenant(const TableOptions *options)
+{
+	return options->tenant_field != nullptr || options->routed;
+}
 
 TableOptions table_options(Oid foreign_table);
 ColumnOptions column_options(Oid foreign_table, AttrNumber attribute);

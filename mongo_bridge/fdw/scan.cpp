@@ -32,6 +32,7 @@ struct Scan
 {
 	Relation table;
 	TableOptions options;
+	const char *database; /* as the option gives it; in "options" it is the tenant's */
 	Oid server;
 	Oid user;
 	ColumnMap *columns;
@@ -161,6 +162,7 @@ begin_foreign_scan(ForeignScanState *node, int flags)
 	scan->table = tenancy_scanned_relation(estate, relation);
 	Oid foreign_table = RelationGetRelid(scan->table);
 	scan->options = table_options(foreign_table);
+	scan->database = scan->options.database;
 	scan->server = GetForeignTable(foreign_table)->serverid;
 	scan->user = tenancy_scan_user(plan, exec_rt_fetch(relation, estate));
 	scan->columns = column_map_build(scan->table, wanted_columns(plan), estate->es_query_cxt);
@@ -187,9 +189,10 @@ begin_foreign_scan(ForeignScanState *node, int flags)
 static bool
 take_tenant(Scan *scan)
 {
-	if (scan->options.tenant_field == nullptr)
+	if (!follows_tenant(&scan->options))
 		return true;
 
+	scan->options.database = route_database(scan->database);
 	const char *tenant = current_tenant();
 	if (tenant == nullptr)
 		return false;
@@ -201,7 +204,7 @@ take_tenant(Scan *scan)
 static void
 check_tenant(Scan *scan)
 {
-	if (scan->options.tenant_field == nullptr)
+	if (!follows_tenant(&scan->options))
 		return;
 
 	const char *tenant = current_tenant();
@@ -361,8 +364,11 @@ check_collection(Scan *scan)
 {
 	Oid foreign_table = RelationGetRelid(scan->table);
 
-	/* What the transaction itself has created is not to be seen outside of it. */
-	if (collection_is_known(foreign_table, HASH_FIND) ||
+	/*
+	 * What the transaction itself has created is not to be seen outside of it; and what is known of one tenant's database
+	 * says nothing of another's.
+	 */
+	if ((!scan->options.routed && collection_is_known(foreign_table, HASH_FIND)) ||
 		transaction_current(scan->server, scan->user) != nullptr)
 		return;
 	if (!scan->seen && !collection_exists(scan))
@@ -377,7 +383,8 @@ check_collection(Scan *scan)
 				 "collection '...');",
 				 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(scan->table)),
 											RelationGetRelationName(scan->table)))));
-	collection_is_known(foreign_table, HASH_ENTER);
+	if (!scan->options.routed)
+		collection_is_known(foreign_table, HASH_ENTER);
 }
 
 /*
