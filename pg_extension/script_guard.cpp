@@ -38,20 +38,53 @@ run(const char *sql)
 		elog(ERROR, "could not run \"%s\": %s", sql, SPI_result_code_string(result));
 }
 
+/* The first of these that the script's role owns. */
+static Oid
+find_own(List *objects, int cache, AttrNumber owner_attribute)
+{
+	ListCell *cell;
+
+	foreach (cell, objects)
+	{
+		HeapTuple row = SearchSysCache1(cache, ObjectIdGetDatum(lfirst_oid(cell)));
+		bool null;
+
+		if (!HeapTupleIsValid(row))
+			continue;
+		Oid owner = DatumGetObjectId(SysCacheGetAttr(cache, row, owner_attribute, &null));
+		ReleaseSysCache(row);
+		if (owner == GetUserId())
+			return lfirst_oid(cell);
+	}
+	return InvalidOid;
+}
+
+/* What the script's role has in the session's temporary schema, a relation or a function; null if nothing. */
+static const char *
+temporary_object()
+{
+	Oid schema, toast_schema;
+
+	GetTempNamespaceState(&schema, &toast_schema);
+	if (!OidIsValid(schema))
+		return nullptr;
+	Oid relation = find_own(objects_of_schema(schema, RelationRelationId), RELOID, Anum_pg_class_relowner);
+	if (OidIsValid(relation))
+		return get_rel_name(relation);
+	Oid function = find_own(objects_of_schema(schema, ProcedureRelationId), PROCOID, Anum_pg_proc_proowner);
+	return OidIsValid(function) ? get_func_name(function) : nullptr;
+}
+
 /* Still as the script's role. */
 void
 release_script(const ScriptScope &before)
 {
 	run("SET CONSTRAINTS ALL IMMEDIATE");
-	run("SELECT c.relname FROM pg_catalog.pg_class c "
-		"WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() AND c.relowner OPERATOR(pg_catalog.=) CURRENT_USER::pg_catalog.regrole "
-		"UNION ALL SELECT p.proname FROM pg_catalog.pg_proc p "
-		"WHERE p.pronamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() AND p.proowner OPERATOR(pg_catalog.=) CURRENT_USER::pg_catalog.regrole");
-	if (SPI_processed > 0)
+	const char *left = temporary_object();
+	if (left)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("a system's script cannot leave temporary objects"),
-						errdetail("It has left \"%s\", which comes first in the search path of the session.",
-								  SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1)),
+						errdetail("It has left \"%s\", which comes first in the search path of the session.", left),
 						errhint("CREATE TEMPORARY TABLE … ON COMMIT DROP is left too: DROP it at the end of the script.")));
 	scope = before;
 }

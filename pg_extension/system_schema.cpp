@@ -2,19 +2,19 @@
  * system_schema.cpp — what a script made in a tenant's schema: found, protected and granted.
  *
  * Relations are listed by their dependency on the schema.  GRANT … ON ALL TABLES IN SCHEMA would read the whole of
- * pg_class, which at thousands of tenants costs more than everything else here.
+ * pg_class, as does every question by namespace, which at thousands of tenants costs more than everything else here.
  */
 #include "tenancy.h"
 
 namespace tenancy
 {
 
-/* The relations of a schema, by their dependency on it. */
+/* What stands in a schema of the objects of one catalog, by their dependency on it. */
 List *
-relations_of_schema(Oid schema)
+objects_of_schema(Oid schema, Oid catalog)
 {
 	Relation depend = table_open(DependRelationId, AccessShareLock);
-	List *relations = NIL;
+	List *objects = NIL;
 	ScanKeyData keys[2];
 	HeapTuple tuple;
 
@@ -27,13 +27,19 @@ relations_of_schema(Oid schema)
 	{
 		auto *form = (Form_pg_depend) GETSTRUCT(tuple);
 
-		if (form->classid == RelationRelationId)
-			relations = lappend_oid(relations, form->objid);
+		if (form->classid == catalog)
+			objects = lappend_oid(objects, form->objid);
 	}
 	systable_endscan(scan);
 	table_close(depend, AccessShareLock);
-	list_sort(relations, list_oid_cmp);
-	return relations;
+	list_sort(objects, list_oid_cmp);
+	return objects;
+}
+
+List *
+relations_of_schema(Oid schema)
+{
+	return objects_of_schema(schema, RelationRelationId);
 }
 
 static void
