@@ -296,14 +296,35 @@ protect_new_table(Oid table, const char *schema, const char *schema_column,
 		warn_of_missing_column(table, schema, schema_column);
 }
 
+/* Columns and nothing else: what is attached or inherits may stand elsewhere. */
+static bool
+adds_columns(const AlterTableStmt *statement)
+{
+	ListCell *cell;
+
+	foreach (cell, statement->cmds)
+		if (lfirst_node(AlterTableCmd, cell)->subtype == AT_AttachPartition ||
+			lfirst_node(AlterTableCmd, cell)->subtype == AT_AddInherit)
+			return false;
+	return statement->objtype == OBJECT_TABLE;
+}
+
 /* Whoever runs a system's script protects its tables when it has ended, at a fraction of the cost. */
 static bool
 is_left_to_script(Node *statement)
 {
-	if (!IsA(statement, CreateStmt) || !OidIsValid(script_schema()))
+	RangeVar *relation = nullptr;
+
+	if (!OidIsValid(script_schema()))
+		return false;
+	if (IsA(statement, CreateStmt))
+		relation = castNode(CreateStmt, statement)->relation;
+	else if (IsA(statement, AlterTableStmt) && adds_columns(castNode(AlterTableStmt, statement)))
+		relation = castNode(AlterTableStmt, statement)->relation;
+	if (!relation)
 		return false;
 
-	Oid table = RangeVarGetRelid(((CreateStmt *) statement)->relation, NoLock, true);
+	Oid table = RangeVarGetRelid(relation, NoLock, true);
 	return OidIsValid(table) && get_rel_namespace(table) == script_schema();
 }
 

@@ -82,7 +82,7 @@ COMMENT ON COLUMN tenancy.rollouts.idle_starts IS 'how often in a row a worker f
 
 CREATE TABLE tenancy.rollout_items (
     rollout_id integer NOT NULL REFERENCES tenancy.rollouts (rollout_id) ON DELETE CASCADE,
-    tenant_id varchar(50) NOT NULL,
+    tenant_id varchar(50) COLLATE "C" NOT NULL,
     item_no integer NOT NULL,
     wave integer NOT NULL,
     state text NOT NULL DEFAULT 'pending'
@@ -248,11 +248,10 @@ CREATE FUNCTION tenancy.rollout_checksum(migrations text[]) RETURNS text
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
 BEGIN
-    RETURN (
-    SELECT encode(sha256(convert_to(coalesce(string_agg(
-               jsonb_build_array(m.migration_id, m.migration_sql, m.rollback_sql, m.verify_sql, m.transactional)::text,
-               '' ORDER BY m.migration_id COLLATE "C"), ''), 'UTF8')), 'hex')
-      FROM tenancy.schema_migrations m WHERE m.migration_id = ANY (migrations));
+    RETURN tenancy.script_checksum(VARIADIC '{rollout}'::text[] || ARRAY(
+        SELECT unnest(ARRAY[m.migration_id, m.migration_sql, m.rollback_sql, m.verify_sql, m.transactional::text])
+          FROM tenancy.schema_migrations m WHERE m.migration_id = ANY (migrations)
+         ORDER BY m.migration_id COLLATE "C"));
 END
 $function$;
 COMMENT ON FUNCTION tenancy.rollout_checksum(text[]) IS 'SHA-256, in hexadecimal, of the scripts of some migrations';

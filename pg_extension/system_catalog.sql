@@ -67,8 +67,9 @@ COMMENT ON COLUMN tenancy.system_versions.checksum IS 'SHA-256 of install_sql, i
 COMMENT ON COLUMN tenancy.system_versions.configuration_schema IS 'JSON schema of a tenant''s configurations; NULL if any will do';
 COMMENT ON COLUMN tenancy.system_versions.features IS 'array: the features that a tenant can have; NULL if any will do';
 
+-- Tenants' identifiers have the registry's collation everywhere: with two of them an index would not serve the other.
 CREATE TABLE tenancy.tenant_systems (
-    tenant_id varchar(50) NOT NULL,
+    tenant_id varchar(50) COLLATE "C" NOT NULL,
     system_id varchar(50) NOT NULL REFERENCES tenancy.management_systems (system_id),
     version_id varchar(50) NOT NULL REFERENCES tenancy.system_versions (version_id),
     status varchar(20) NOT NULL

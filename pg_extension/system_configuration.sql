@@ -7,7 +7,7 @@
  */
 
 CREATE TABLE tenancy.configuration_revisions (
-    tenant_id varchar(50) NOT NULL,
+    tenant_id varchar(50) COLLATE "C" NOT NULL,
     system_id varchar(50) NOT NULL,
     revision integer NOT NULL,
     configurations jsonb,

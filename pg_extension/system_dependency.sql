@@ -119,6 +119,14 @@ DECLARE
     is_needed boolean;
 BEGIN
     -- Most versions need nothing and nobody: a rollout asks this for each tenant.
+    IF NOT EXISTS (SELECT FROM tenancy.system_versions v
+                    WHERE v.version_id = check_tenant_dependencies.version_id
+                      AND (v.dependencies IS NOT NULL OR v.compatibility IS NOT NULL))
+       AND NOT EXISTS (SELECT FROM tenancy.tenant_versions h
+                        WHERE h.tenant_id = check_tenant_dependencies.tenant_id
+                          AND (h.dependencies ? check_tenant_dependencies.system_id OR h.compatibility ? 'conflicts')) THEN
+        RETURN;
+    END IF;
     SELECT v.* INTO wanted FROM tenancy.system_versions v WHERE v.version_id = check_tenant_dependencies.version_id;
     SELECT bool_or(h.compatibility ? 'conflicts'), bool_or(h.dependencies ? check_tenant_dependencies.system_id)
       INTO has_conflicts, is_needed

@@ -8,7 +8,7 @@
  */
 
 CREATE TABLE tenancy.system_links (
-    tenant_id varchar(50) NOT NULL,
+    tenant_id varchar(50) COLLATE "C" NOT NULL,
     system_id varchar(50) NOT NULL,
     table_name name NOT NULL,
     column_name name NOT NULL,

@@ -198,6 +198,7 @@ run_system_script(SystemScript *script)
 extern "C"
 {
 PG_FUNCTION_INFO_V1(tenancy_check_script);
+PG_FUNCTION_INFO_V1(tenancy_script_checksum);
 
 PGDLLEXPORT Datum
 tenancy_check_script(PG_FUNCTION_ARGS)
@@ -208,5 +209,27 @@ tenancy_check_script(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("the script of a system must not be empty")));
 	PG_RETURN_VOID();
+}
+
+/* Of one script as it is, of several as the JSON array of them; always of their bytes in UTF-8. */
+PGDLLEXPORT Datum
+tenancy_script_checksum(PG_FUNCTION_ARGS)
+{
+	ArrayType *scripts = PG_GETARG_ARRAYTYPE_P(0);
+	Datum *values;
+	bool *nulls;
+	int count;
+
+	deconstruct_array(scripts, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &count);
+	if (count == 0 || (count == 1 && nulls[0]))
+		PG_RETURN_NULL();
+	text *whole = DatumGetTextPP(
+		count == 1 ? values[0] : DirectFunctionCall1(array_to_json, PointerGetDatum(scripts)));
+	char *bytes = pg_server_to_any(text_to_cstring(whole), VARSIZE_ANY_EXHDR(whole), PG_UTF8);
+	Datum digest = DirectFunctionCall1(sha256_bytea, CStringGetTextDatum(bytes));
+	char digits[2 * PG_SHA256_DIGEST_LENGTH];
+
+	hex_encode(VARDATA_ANY(DatumGetPointer(digest)), PG_SHA256_DIGEST_LENGTH, digits);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(digits, sizeof(digits)));
 }
 }

@@ -8,7 +8,7 @@
 
 CREATE TABLE tenancy.tenant_system_history (
     history_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    tenant_id varchar(50) NOT NULL,
+    tenant_id varchar(50) COLLATE "C" NOT NULL,
     system_id varchar(50) NOT NULL,
     direction text NOT NULL
         CONSTRAINT tenant_system_history_direction CHECK (direction IN ('install', 'up', 'down', 'uninstall', 'restore')),
@@ -76,6 +76,21 @@ DECLARE
     found_now jsonb;
     way text[] := ARRAY[version_to];
 BEGIN
+    -- One step leads there from most versions; a rollout asks for each tenant.
+    SELECT m.migration_id INTO migration_id FROM tenancy.schema_migrations m
+     WHERE m.system_id = migration_path.system_id
+       AND m.version_from = CASE WHEN up THEN migration_path.version_from ELSE migration_path.version_to END
+       AND m.version_to = CASE WHEN up THEN migration_path.version_to ELSE migration_path.version_from END
+       AND (up OR m.rollback_sql IS NOT NULL);
+    IF FOUND THEN
+        step := 1;
+        direction := CASE WHEN up THEN 'up' ELSE 'down' END;
+        step_from := migration_path.version_from;
+        step_to := migration_path.version_to;
+        RETURN NEXT;
+        RETURN;
+    END IF;
+
     WHILE NOT version_to = ANY (frontier) LOOP
         SELECT jsonb_object_agg(e.next, jsonb_build_array(e.previous, e.id)) INTO found_now
           FROM (SELECT DISTINCT ON (n.next) n.next, n.previous, n.id

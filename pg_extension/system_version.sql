@@ -109,11 +109,8 @@ COMMENT ON FUNCTION tenancy.check_compatibility(jsonb) IS 'raises an error if co
 REVOKE ALL ON FUNCTION tenancy.check_compatibility(jsonb) FROM PUBLIC;
 
 CREATE FUNCTION tenancy.script_checksum(VARIADIC scripts text[]) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
-    AS $function$
-    SELECT encode(sha256(convert_to(
-               CASE WHEN cardinality(scripts) = 1 THEN scripts[1] ELSE array_to_json(scripts)::text END, 'UTF8')), 'hex')
-$function$;
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'tenancy_script_checksum';
 COMMENT ON FUNCTION tenancy.script_checksum(text[]) IS
     'SHA-256, in hexadecimal: of one script as it is, of several as the JSON array of them';
 REVOKE ALL ON FUNCTION tenancy.script_checksum(text[]) FROM PUBLIC;
