@@ -11,6 +11,9 @@
  * has no tenant could otherwise leave such a table for the next one's rows.  TRUNCATE frees it again.  One that empties
  * itself at each commit keeps nothing.
  *
+ * Whose a table is goes with the transaction: what is rolled back, an emptying or a first row, has not made it anybody
+ * else's.
+ *
  * A session that has made none pays nothing.
  */
 #include "tenant_context.h"
@@ -22,12 +25,42 @@ struct TemporaryTable
 {
 	Oid relation;	/* the key */
 	Identity owner; /* of the class "none": nobody's yet */
+	bool is_dropped; /* by this transaction */
 };
 
 static HTAB *tables;
 
+enum class ChangeKind
+{
+	created,
+	dropped,
+	owned /* by somebody else, or by nobody */
+};
+
+/* What this transaction has done to a table, in TopTransactionContext. */
+struct TableChange
+{
+	ChangeKind kind;
+	Oid relation;
+	SubTransactionId subtransaction;
+	Identity owner; /* who was its owner before */
+};
+
+static List *changes;
+
+static object_access_hook_type previous_object_access;
 static ExecutorCheckPerms_hook_type previous_check_permissions;
 static ProcessUtility_hook_type previous_process_utility;
+
+/* What EXPLAIN ANALYZE executes is the statement inside. */
+static Node *
+executed_statement(Node *statement)
+{
+	if (!IsA(statement, ExplainStmt))
+		return statement;
+	auto *query = reinterpret_cast<Query *>(reinterpret_cast<ExplainStmt *>(statement)->query);
+	return IsA(query, Query) && query->utilityStmt ? query->utilityStmt : statement;
+}
 
 /* The relation that a statement makes, if it makes one that queries can name. */
 static RangeVar *
@@ -66,10 +99,33 @@ transaction_identity()
 	return transaction_lock();
 }
 
+static TemporaryTable *
+find_table(Oid relation)
+{
+	return static_cast<TemporaryTable *>(hash_search(tables, &relation, HASH_FIND, nullptr));
+}
+
+static void
+note_change(ChangeKind kind, Oid relation, const Identity &owner)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
+	auto *change = static_cast<TableChange *>(palloc(sizeof(TableChange)));
+
+	*change = {kind, relation, GetCurrentSubTransactionId(), owner};
+	changes = lappend(changes, change);
+	MemoryContextSwitchTo(caller);
+}
+
+static void
+set_owner(TemporaryTable *table, const Identity &owner)
+{
+	note_change(ChangeKind::owned, table->relation, table->owner);
+	table->owner = owner;
+}
+
 static void
 note_owner(Oid relation, const Identity &owner)
 {
-	bool found;
 
 	if (!tables)
 	{
@@ -81,9 +137,12 @@ note_owner(Oid relation, const Identity &owner)
 	}
 
 	/* IF NOT EXISTS may have met another tenant's. */
-	auto *table = static_cast<TemporaryTable *>(hash_search(tables, &relation, HASH_ENTER, &found));
-	if (!found)
-		table->owner = owner;
+	if (find_table(relation))
+		return;
+	note_change(ChangeKind::created, relation, owner);
+	auto *table = static_cast<TemporaryTable *>(hash_search(tables, &relation, HASH_ENTER, nullptr));
+	table->owner = owner;
+	table->is_dropped = false;
 }
 
 static void
@@ -97,20 +156,90 @@ note_relation(const RangeVar *name, bool keeps_rows)
 		note_owner(relation, owner ? *owner : nobody);
 }
 
-/* It holds nobody's rows any more. */
+/* It holds nobody's rows any more; nor do those that it is read together with. */
 static void
-note_truncation(const TruncateStmt *statement)
+note_truncation(Oid relation)
+{
+	TemporaryTable *table = find_table(relation);
+
+	if (table && !has_subclass(relation))
+		set_owner(table, {});
+}
+
+static void
+note_drop(Oid relation)
+{
+	TemporaryTable *table = find_table(relation);
+
+	if (!table)
+		return;
+	note_change(ChangeKind::dropped, relation, table->owner);
+	table->is_dropped = true;
+}
+
+static void
+object_access(ObjectAccessType access, Oid class_oid, Oid object, int sub_object, void *arguments)
+{
+	if (previous_object_access)
+		previous_object_access(access, class_oid, object, sub_object, arguments);
+	if (likely(!tables) || class_oid != RelationRelationId || sub_object != 0)
+		return;
+	if (access == OAT_TRUNCATE)
+		note_truncation(object);
+	else if (access == OAT_DROP)
+		note_drop(object);
+}
+
+/* Takes back what was done since a subtransaction began, the last change first. */
+static void
+undo_changes(SubTransactionId since)
+{
+	while (changes != NIL)
+	{
+		auto *change = static_cast<TableChange *>(llast(changes));
+
+		if (change->subtransaction < since)
+			return;
+		if (change->kind == ChangeKind::created)
+			(void) hash_search(tables, &change->relation, HASH_REMOVE, nullptr);
+		else if (change->kind == ChangeKind::owned)
+			find_table(change->relation)->owner = change->owner;
+		else
+			find_table(change->relation)->is_dropped = false;
+		changes = list_delete_last(changes);
+	}
+}
+
+static void
+forget_dropped()
 {
 	ListCell *cell;
 
-	foreach (cell, statement->relations)
+	foreach (cell, changes)
 	{
-		Oid relation = RangeVarGetRelid(lfirst_node(RangeVar, cell), NoLock, true);
-		auto *table = static_cast<TemporaryTable *>(hash_search(tables, &relation, HASH_FIND, nullptr));
+		auto *change = static_cast<TableChange *>(lfirst(cell));
 
-		if (table)
-			table->owner = {};
+		if (change->kind == ChangeKind::dropped)
+			(void) hash_search(tables, &change->relation, HASH_REMOVE, nullptr);
 	}
+}
+
+static void
+transaction_event(XactEvent event, void *)
+{
+	if (event == XACT_EVENT_COMMIT)
+		forget_dropped();
+	else if (event == XACT_EVENT_ABORT)
+		undo_changes(InvalidSubTransactionId);
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		changes = NIL;
+}
+
+static void
+subtransaction_event(SubXactEvent event, SubTransactionId subtransaction, SubTransactionId, void *)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		undo_changes(subtransaction);
 }
 
 /* The first who writes to a table of nobody's owns it from then on. */
@@ -122,10 +251,64 @@ may_use(TemporaryTable *table, AclMode wanted)
 	if (table->owner.role == ContextRole::none)
 	{
 		if (identity && (wanted & (ACL_INSERT | ACL_UPDATE)))
-			table->owner = *identity;
+			set_owner(table, *identity);
 		return true;
 	}
 	return (identity && identity->fingerprint == table->owner.fingerprint) || has_bypassrls_privilege(GetUserId());
+}
+
+[[noreturn]] static void
+refuse_table(const TemporaryTable *table)
+{
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("temporary table \"%s\" was made for another tenant", get_rel_name(table->relation)),
+					errdetail("It was made for %s.", describe(table->owner)),
+					errhint("Drop what the session has left: DISCARD TEMP;")));
+}
+
+/* The table that a role may not use among one and those that are read with it, or null. */
+static TemporaryTable *
+refused_table(Oid relation, AclMode wanted)
+{
+	ListCell *cell;
+
+	if (!OidIsValid(relation))
+		return nullptr;
+	TemporaryTable *table = find_table(relation);
+	if (table && !may_use(table, wanted))
+		return table;
+	if (!has_subclass(relation))
+		return nullptr;
+	foreach (cell, find_all_inheritors(relation, NoLock, nullptr))
+	{
+		table = find_table(lfirst_oid(cell));
+		if (table && !may_use(table, ACL_NO_RIGHTS))
+			return table;
+	}
+	return nullptr;
+}
+
+/* The first table that the context may not use, or null. */
+static TemporaryTable *
+any_refused_table()
+{
+	HASH_SEQ_STATUS scan;
+
+	hash_seq_init(&scan, tables);
+	while (auto *table = static_cast<TemporaryTable *>(hash_seq_search(&scan)))
+		if (!table->is_dropped && !may_use(table, ACL_NO_RIGHTS))
+		{
+			hash_seq_term(&scan);
+			return table;
+		}
+	return nullptr;
+}
+
+/* The session owns its tables, and sees what ANALYZE has kept of their values. */
+static bool
+tells_values(Oid relation)
+{
+	return relation == StatisticRelationId || relation == StatisticExtDataRelationId;
 }
 
 static bool
@@ -141,18 +324,52 @@ check_permissions(List *range_table TENANCY_PERMISSIONS_PARAMETER, bool complain
 	foreach (cell, TENANCY_PERMISSION_LIST(range_table))
 	{
 		auto *entry = static_cast<TenancyPermission *>(lfirst(cell));
-		auto *table = static_cast<TemporaryTable *>(hash_search(tables, &entry->relid, HASH_FIND, nullptr));
+		TemporaryTable *table = tells_values(entry->relid) ? any_refused_table()
+														   : refused_table(entry->relid, entry->requiredPerms);
 
-		if (!table || may_use(table, entry->requiredPerms))
+		if (!table)
 			continue;
 		if (!complain)
 			return false;
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("temporary table \"%s\" was made for another tenant", get_rel_name(entry->relid)),
-						errdetail("It was made for %s.", describe(table->owner)),
-						errhint("Drop what the session has left: DISCARD TEMP;")));
+		refuse_table(table);
 	}
 	return true;
+}
+
+/* What a statement changes that reads the rows by expressions of its own, or leaves something to run with them. */
+static RangeVar *
+changed_relation(Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_AlterTableStmt:
+			return reinterpret_cast<AlterTableStmt *>(statement)->relation;
+		case T_IndexStmt:
+			return reinterpret_cast<IndexStmt *>(statement)->relation;
+		case T_CreateTrigStmt:
+			return reinterpret_cast<CreateTrigStmt *>(statement)->relation;
+		case T_RuleStmt:
+			return reinterpret_cast<RuleStmt *>(statement)->relation;
+		case T_ViewStmt:
+			return reinterpret_cast<ViewStmt *>(statement)->view;
+		default:
+			return nullptr;
+	}
+}
+
+/* No privilege is asked for where the owner changes a table. */
+static void
+check_change(Node *statement)
+{
+	const RangeVar *name = changed_relation(statement);
+	TemporaryTable *table = nullptr;
+
+	if (name)
+		table = refused_table(RangeVarGetRelid(name, NoLock, true), ACL_NO_RIGHTS);
+	else if (IsA(statement, AlterDomainStmt))
+		table = any_refused_table();
+	if (table)
+		refuse_table(table);
 }
 
 static void
@@ -160,18 +377,17 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree, 
 				ParamListInfo params, QueryEnvironment *environment, DestReceiver *receiver,
 				QueryCompletion *completion)
 {
-	Node *command = statement->utilityStmt;
+	Node *command = executed_statement(statement->utilityStmt);
 	RangeVar *made = relation_of_statement(command);
 	bool keeps_rows = made && !empties_itself(command);
-	bool truncates = IsA(command, TruncateStmt);
 
+	if (unlikely(tables) && IsTransactionState())
+		check_change(command);
 	(previous_process_utility ? previous_process_utility : standard_ProcessUtility)(
 		statement, query, read_only_tree, context, params, environment, receiver, completion);
 
 	if (made)
 		note_relation(made, keeps_rows);
-	else if (truncates && tables)
-		note_truncation(reinterpret_cast<TruncateStmt *>(command));
 }
 
 void
@@ -181,6 +397,10 @@ temporary_table_init()
 	ExecutorCheckPerms_hook = check_permissions;
 	previous_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = process_utility;
+	previous_object_access = object_access_hook;
+	object_access_hook = object_access;
+	RegisterXactCallback(transaction_event, nullptr);
+	RegisterSubXactCallback(subtransaction_event, nullptr);
 }
 
 } // namespace tenancy

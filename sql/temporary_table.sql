@@ -143,6 +143,121 @@ SELECT tenancy.set_tenant('temp-1');
 SELECT * FROM scratch;
 ROLLBACK;
 
+--
+-- What is rolled back has not made a table anybody else's
+--
+\c - temp_service
+CREATE TEMP TABLE kept (note text);
+BEGIN;
+SELECT tenancy.set_tenant('temp-1');
+INSERT INTO kept VALUES ('of one');
+COMMIT;
+-- an emptying
+BEGIN; TRUNCATE kept; ROLLBACK;
+SELECT * FROM kept;
+BEGIN; SAVEPOINT a; TRUNCATE kept; ROLLBACK TO a; COMMIT;
+SELECT * FROM kept;
+BEGIN; SAVEPOINT a; SAVEPOINT b; TRUNCATE kept; RELEASE b; ROLLBACK TO a; COMMIT;
+BEGIN;
+SELECT tenancy.set_tenant('temp-2');
+SELECT * FROM kept;
+ROLLBACK;
+BEGIN;
+SELECT tenancy.set_tenant('temp-2');
+TRUNCATE kept;
+INSERT INTO kept VALUES ('of two');
+SELECT * FROM kept;
+ROLLBACK;
+SELECT * FROM kept;
+BEGIN;
+SELECT tenancy.set_tenant('temp-1');
+SELECT * FROM kept;
+COMMIT;
+-- a drop
+BEGIN; DROP TABLE kept; ROLLBACK;
+SELECT * FROM kept;
+-- and a first row
+BEGIN; SAVEPOINT a; TRUNCATE kept; RELEASE a; COMMIT;
+BEGIN;
+SELECT tenancy.set_tenant('temp-1');
+INSERT INTO kept VALUES ('of one');
+ROLLBACK;
+SELECT * FROM kept;
+
+-- TRUNCATE ONLY leaves what is read together with it
+CREATE TEMP TABLE whole (note text);
+BEGIN;
+SELECT tenancy.set_tenant('temp-1');
+INSERT INTO whole VALUES ('of one');
+CREATE TEMP TABLE part () INHERITS (whole);
+INSERT INTO part VALUES ('part of one');
+COMMIT;
+BEGIN; TRUNCATE ONLY whole; COMMIT;
+SELECT * FROM whole;
+-- a part of another's makes the whole his
+DISCARD TEMP;
+CREATE TEMP TABLE whole (note text);
+BEGIN;
+SELECT tenancy.set_tenant('temp-1');
+CREATE TEMP TABLE part () INHERITS (whole);
+INSERT INTO part VALUES ('part of one');
+COMMIT;
+BEGIN;
+SELECT tenancy.set_tenant('temp-2');
+SELECT * FROM whole;
+ROLLBACK;
+
+-- EXPLAIN ANALYZE makes one too
+BEGIN;
+SELECT tenancy.set_tenant('temp-1');
+DO $$ BEGIN EXECUTE 'EXPLAIN (ANALYZE, SUMMARY OFF) CREATE TEMP TABLE explained AS SELECT note FROM orders'; END $$;
+COMMIT;
+BEGIN;
+SELECT tenancy.set_tenant('temp-2');
+SELECT * FROM explained;
+ROLLBACK;
+
+--
+-- Nor do statements read it that ask for no privilege, or leave something behind for its owner
+--
+DISCARD TEMP;
+CREATE FUNCTION pg_temp.tell(note text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE NOTICE 'told: %', note; RETURN true; END $$;
+CREATE FUNCTION pg_temp.tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'told: %', NEW.note; RETURN NEW; END $$;
+CREATE DOMAIN pg_temp.told AS text;
+BEGIN;
+SELECT tenancy.set_tenant('temp-1');
+CREATE TEMP TABLE own (note pg_temp.told);
+INSERT INTO own VALUES ('of one');
+CREATE TEMP VIEW own_view AS SELECT * FROM own;
+ANALYZE own;
+SELECT count(*) FROM pg_stats WHERE tablename = 'own';
+COMMIT;
+BEGIN;
+SELECT tenancy.set_tenant('temp-2');
+SAVEPOINT s;
+CREATE INDEX ON own (pg_temp.tell(note));
+ROLLBACK TO s;
+ALTER TABLE own ADD CHECK (pg_temp.tell(note));
+ROLLBACK TO s;
+ALTER TABLE own ALTER note TYPE boolean USING pg_temp.tell(note);
+ROLLBACK TO s;
+CREATE TRIGGER tell BEFORE INSERT ON own FOR EACH ROW EXECUTE FUNCTION pg_temp.tell();
+ROLLBACK TO s;
+CREATE RULE tell AS ON INSERT TO own DO INSTEAD NOTHING;
+ROLLBACK TO s;
+CREATE OR REPLACE TEMP VIEW own_view AS SELECT ''::pg_temp.told AS note;
+ROLLBACK TO s;
+DROP VIEW own_view;
+SAVEPOINT s;
+ALTER DOMAIN pg_temp.told ADD CHECK (pg_temp.tell(VALUE));
+ROLLBACK TO s;
+SELECT most_common_vals FROM pg_stats WHERE tablename = 'own';
+ROLLBACK TO s;
+DROP TABLE own;
+SELECT count(*) FROM pg_stats WHERE tablename = 'own';
+COMMIT;
+DISCARD TEMP;
+
 -- a procedure serves one tenant after the other, by a list of them; a loop over one tenant's rows is over before the next one
 RESET ALL;
 DISCARD TEMP;
