@@ -489,7 +489,7 @@ CREATE FUNCTION tenancy.restart_rollout(rollout tenancy.rollouts) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
 BEGIN
-    IF rollout.state = 'failed' THEN
+    IF rollout.state IN ('failed', 'cancelled') THEN
         PERFORM tenancy.check_no_rollout(rollout.system_id);
     END IF;
     IF tenancy.rollout_checksum(rollout.migrations) <> rollout.checksum
@@ -534,18 +534,24 @@ CREATE FUNCTION tenancy.retry_rollout(rollout_id integer, tenant_id text DEFAULT
     LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
 DECLARE
-    rollout tenancy.rollouts := tenancy.lock_rollout(rollout_id, ARRAY['running', 'paused', 'failed'], 'retried');
+    rollout tenancy.rollouts := tenancy.lock_rollout(rollout_id, ARRAY['running', 'paused', 'failed', 'cancelled'], 'retried');
     again integer;
 BEGIN
     UPDATE tenancy.rollout_items i
-       SET state = 'pending', attempts = 0, queue_no = i.item_no, not_before = '-infinity', finished_at = NULL
-     WHERE i.rollout_id = rollout.rollout_id AND i.state = 'failed'
+       SET state = CASE i.state WHEN 'running' THEN 'running' ELSE 'pending' END, attempts = 0, queue_no = i.item_no,
+           not_before = '-infinity', finished_at = NULL
+     WHERE i.rollout_id = rollout.rollout_id
+       AND CASE WHEN rollout.state <> 'cancelled' THEN i.state = 'failed'
+                -- What was cancelled stays so, but for those whose migration does not run in a transaction and has begun.
+                ELSE i.state = 'running' OR i.state IN ('failed', 'cancelled') AND i.migration_id IS NOT NULL END
        AND (retry_rollout.tenant_id IS NULL OR i.tenant_id = retry_rollout.tenant_id);
     GET DIAGNOSTICS again = ROW_COUNT;
     IF again = 0 THEN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = CASE WHEN retry_rollout.tenant_id IS NULL
+            MESSAGE = CASE WHEN rollout.state = 'cancelled'
+                           THEN format('rollout %s is cancelled, and no such tenant is half-way through a migration', rollout.rollout_id)
+                           WHEN retry_rollout.tenant_id IS NULL
                            THEN format('no tenant of rollout %s has failed', rollout.rollout_id)
                            ELSE format('tenant "%s" has not failed in rollout %s', retry_rollout.tenant_id, rollout.rollout_id) END,
             HINT = format('SELECT tenant_id, sqlstate, error_message FROM tenancy.rollout_items WHERE rollout_id = %s AND state = ''failed'';',

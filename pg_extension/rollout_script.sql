@@ -88,20 +88,16 @@ CREATE FUNCTION tenancy.settle_script(rollout tenancy.rollouts, item tenancy.rol
     AS $function$
 DECLARE
     is_up boolean := rollout.reverts IS NULL;
-    present text := tenancy.version_of_tenant(item.tenant_id, rollout.system_id);
-    reached text := CASE WHEN is_up THEN migration.version_to ELSE migration.version_from END;
+    installed tenancy.tenant_systems;
 BEGIN
+    SELECT i.* INTO installed FROM tenancy.tenant_systems i
+     WHERE i.tenant_id = item.tenant_id AND i.system_id = rollout.system_id;
     PERFORM tenancy.settle_schema(item.tenant_id,
                 (SELECT t.role_name FROM tenancy.tenants t WHERE t.tenant_id = item.tenant_id), schema_name,
                 CASE WHEN is_up THEN migration.verify_sql END);
-    UPDATE tenancy.tenant_systems i
-       SET version_id = (tenancy.find_version(rollout.system_id, reached)).version_id, status = 'installed',
-           error_message = NULL, updated_at = timezone('UTC', now())
-     WHERE i.tenant_id = item.tenant_id AND i.system_id = rollout.system_id;
-    INSERT INTO tenancy.tenant_system_history
-        (tenant_id, system_id, direction, version_from, version_to, migration_id, checksum, schema_name, executed_at, duration)
-    VALUES (item.tenant_id, rollout.system_id, CASE WHEN is_up THEN 'up' ELSE 'down' END, present, reached,
-            migration.migration_id, migration.checksum, schema_name, item.started_at, clock_timestamp() - item.started_at);
+    PERFORM tenancy.note_migration(installed, migration, is_up, item.started_at);
+    PERFORM tenancy.note_version(installed, tenancy.find_version(rollout.system_id,
+                CASE WHEN is_up THEN migration.version_to ELSE migration.version_from END));
     UPDATE tenancy.rollout_items i SET migration_id = NULL, steps_done = 0, step_started = false
      WHERE i.rollout_id = item.rollout_id AND i.tenant_id = item.tenant_id;
 END
@@ -178,7 +174,7 @@ BEGIN
     SELECT r.* INTO rollout FROM tenancy.rollouts r WHERE r.rollout_id = script_step.rollout_id;
     SELECT i.* INTO item FROM tenancy.rollout_items i
      WHERE i.rollout_id = script_step.rollout_id AND i.tenant_id = script_step.tenant_id AND i.state = 'running' FOR UPDATE;
-    IF NOT FOUND OR rollout.state = 'paused' THEN
+    IF NOT FOUND OR rollout.state = 'paused' OR tenancy.scripts_were_edited(rollout) THEN
         action := 'over';
         RETURN;
     END IF;
@@ -197,6 +193,10 @@ BEGIN
             IF migration.transactional OR migration.migration_id IS NULL THEN
                 PERFORM tenancy.move_tenant(rollout, item.tenant_id, coalesce(step_to, item.version_to));
             ELSE
+                IF item.migration_id IS NULL THEN
+                    PERFORM tenancy.check_tenant_dependencies(item.tenant_id, rollout.system_id, item.version_to,
+                                (tenancy.find_version(rollout.system_id, item.version_to)).version_id);
+                END IF;
                 statement := tenancy.run_script_step(rollout, item, migration, schema_name);
                 IF statement IS NOT NULL THEN
                     action := 'statement';

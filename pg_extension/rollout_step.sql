@@ -139,6 +139,10 @@ DECLARE
 BEGIN
     SELECT r.* INTO rollout FROM tenancy.rollouts r WHERE r.rollout_id = item.rollout_id;
     again := tenancy.is_passing_error(fail_item.sqlstate, message) AND attempt < rollout.max_attempts;
+    IF again THEN
+        -- Whoever cancels it at this moment passes this tenant over: one of the two waits for the other.
+        SELECT r.* INTO rollout FROM tenancy.rollouts r WHERE r.rollout_id = item.rollout_id FOR SHARE;
+    END IF;
     UPDATE tenancy.rollout_items i
        SET state = CASE WHEN again AND rollout.state = 'cancelled' THEN 'cancelled' WHEN again THEN 'pending' ELSE 'failed' END,
            attempts = attempt, queue_no = i.item_no + (attempt::bigint << 32),
@@ -297,19 +301,31 @@ COMMENT ON FUNCTION tenancy.scripts_were_edited(tenancy.rollouts) IS
     'pauses a rollout whose migrations are not those that it was started with; false if they are';
 REVOKE ALL ON FUNCTION tenancy.scripts_were_edited(tenancy.rollouts) FROM PUBLIC;
 
+-- It was, and runs again for those alone that were half-way.
+CREATE FUNCTION tenancy.was_cancelled(rollout tenancy.rollouts) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
+    AS $function$
+    SELECT EXISTS (SELECT FROM tenancy.rollout_items i WHERE i.rollout_id = rollout.rollout_id AND i.state = 'cancelled')
+$function$;
+COMMENT ON FUNCTION tenancy.was_cancelled(tenancy.rollouts) IS
+    'whether a rollout was cancelled and runs again only for tenants that were half-way through a migration';
+REVOKE ALL ON FUNCTION tenancy.was_cancelled(tenancy.rollouts) FROM PUBLIC;
+
 CREATE FUNCTION tenancy.end_rollout(rollout tenancy.rollouts) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
 DECLARE
     failed boolean := EXISTS (SELECT FROM tenancy.rollout_items i WHERE i.rollout_id = rollout.rollout_id AND i.state = 'failed');
+    cancelled boolean := tenancy.was_cancelled(rollout);
 BEGIN
     -- Workers do not wait for the disk; who reads "done" may rely on it.
     PERFORM set_config('synchronous_commit', 'on', true);
     UPDATE tenancy.rollouts r
-       SET state = CASE WHEN failed THEN 'failed' ELSE 'done' END, reason = NULL, finished_at = clock_timestamp()
+       SET state = CASE WHEN cancelled THEN 'cancelled' WHEN failed THEN 'failed' ELSE 'done' END, reason = NULL,
+           finished_at = clock_timestamp()
      WHERE r.rollout_id = rollout.rollout_id;
     UPDATE tenancy.rollouts r SET state = 'rolled_back'
-     WHERE r.rollout_id = rollout.reverts AND NOT failed;
+     WHERE r.rollout_id = rollout.reverts AND NOT failed AND NOT cancelled;
     PERFORM tenancy.wake_rollouts();
 END
 $function$;
@@ -346,7 +362,7 @@ BEGIN
     IF next_wave IS NULL THEN
         IF tenancy.scripts_were_edited(rollout) THEN
             RETURN;
-        ELSIF tenancy.add_late_tenants(rollout) THEN
+        ELSIF NOT tenancy.was_cancelled(rollout) AND tenancy.add_late_tenants(rollout) THEN
             PERFORM tenancy.bind_rollout(rollout.rollout_id);
         ELSE
             PERFORM tenancy.end_rollout(rollout);

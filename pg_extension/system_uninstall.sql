@@ -7,7 +7,7 @@ CREATE FUNCTION tenancy.uninstall_system(tenant_id text, system_id text, cascade
     LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
 DECLARE
-    installed tenancy.tenant_systems := tenancy.lock_tenant_system(tenant_id, system_id);
+    installed tenancy.tenant_systems := tenancy.lock_tenant_system(tenant_id, system_id, wanted => false);
     dependents text[];
     dependent text;
     archive tenancy.archives;

@@ -142,7 +142,7 @@ COMMENT ON FUNCTION tenancy.run_verification(text, name, text, text) IS
 REVOKE ALL ON FUNCTION tenancy.run_verification(text, name, text, text) FROM PUBLIC;
 
 -- A tenant's system, locked, for a change of its version; an error if the tenant does not have it.
-CREATE FUNCTION tenancy.lock_tenant_system(tenant_id text, system_id text) RETURNS tenancy.tenant_systems
+CREATE FUNCTION tenancy.lock_tenant_system(tenant_id text, system_id text, wanted boolean DEFAULT true) RETURNS tenancy.tenant_systems
     LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
 DECLARE
@@ -156,13 +156,14 @@ BEGIN
         RAISE EXCEPTION USING
             ERRCODE = 'undefined_object',
             MESSAGE = format('tenant "%s" does not have system "%s"', tenant.tenant_id, lock_tenant_system.system_id),
-            HINT = format('SELECT tenancy.install_system(%L, %L);', tenant.tenant_id, lock_tenant_system.system_id);
+            HINT = CASE WHEN wanted THEN format('SELECT tenancy.install_system(%L, %L);', tenant.tenant_id, lock_tenant_system.system_id)
+                        ELSE format('SELECT system_id FROM tenancy.installed_systems WHERE tenant_id = %L;', tenant.tenant_id) END;
     END IF;
     RETURN present;
 END
 $function$;
-COMMENT ON FUNCTION tenancy.lock_tenant_system(text, text) IS 'locks a tenant and its system and returns the latter''s row';
-REVOKE ALL ON FUNCTION tenancy.lock_tenant_system(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION tenancy.lock_tenant_system(text, text, boolean) IS 'locks a tenant and its system and returns the latter''s row';
+REVOKE ALL ON FUNCTION tenancy.lock_tenant_system(text, text, boolean) FROM PUBLIC;
 
 -- The version of that name, or the latest one; an error if there is none.
 CREATE FUNCTION tenancy.find_version(system_id text, version text) RETURNS tenancy.system_versions
@@ -186,6 +187,32 @@ END
 $function$;
 COMMENT ON FUNCTION tenancy.find_version(text, text) IS 'a version of a system, the latest if none is named';
 REVOKE ALL ON FUNCTION tenancy.find_version(text, text) FROM PUBLIC;
+
+CREATE FUNCTION tenancy.note_migration(installed tenancy.tenant_systems, migration tenancy.schema_migrations, is_up boolean,
+                                       began timestamptz) RETURNS void
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
+    AS $function$
+    INSERT INTO tenancy.tenant_system_history
+        (tenant_id, system_id, direction, version_from, version_to, migration_id, checksum, schema_name, executed_at, duration)
+    VALUES (installed.tenant_id, installed.system_id, CASE WHEN is_up THEN 'up' ELSE 'down' END,
+            CASE WHEN is_up THEN migration.version_from ELSE migration.version_to END,
+            CASE WHEN is_up THEN migration.version_to ELSE migration.version_from END,
+            migration.migration_id, migration.checksum, installed.schema_name, began, clock_timestamp() - began)
+$function$;
+COMMENT ON FUNCTION tenancy.note_migration(tenancy.tenant_systems, tenancy.schema_migrations, boolean, timestamptz) IS
+    'writes down that a migration was run for a tenant';
+REVOKE ALL ON FUNCTION tenancy.note_migration(tenancy.tenant_systems, tenancy.schema_migrations, boolean, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION tenancy.note_version(installed tenancy.tenant_systems, reached tenancy.system_versions) RETURNS void
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
+    AS $function$
+    UPDATE tenancy.tenant_systems i
+       SET version_id = reached.version_id, status = 'installed', error_message = NULL, updated_at = timezone('UTC', now())
+     WHERE i.tenant_id = installed.tenant_id AND i.system_id = installed.system_id
+$function$;
+COMMENT ON FUNCTION tenancy.note_version(tenancy.tenant_systems, tenancy.system_versions) IS
+    'writes down that a tenant has a version of a system';
+REVOKE ALL ON FUNCTION tenancy.note_version(tenancy.tenant_systems, tenancy.system_versions) FROM PUBLIC;
 
 -- One migration of a path, up or down, for one tenant.
 CREATE FUNCTION tenancy.apply_migration(installed tenancy.tenant_systems, migration_id text, direction text, goal text,
@@ -227,10 +254,7 @@ BEGIN
     ELSE
         PERFORM tenancy.run_rollback(installed, role_name, migration.rollback_sql, description, goal, force);
     END IF;
-    INSERT INTO tenancy.tenant_system_history
-        (tenant_id, system_id, direction, version_from, version_to, migration_id, checksum, schema_name, executed_at, duration)
-    VALUES (installed.tenant_id, installed.system_id, direction, from_version, to_version, migration.migration_id,
-            migration.checksum, installed.schema_name, began, clock_timestamp() - began);
+    PERFORM tenancy.note_migration(installed, migration, is_up, began);
 END
 $function$;
 COMMENT ON FUNCTION tenancy.apply_migration(tenancy.tenant_systems, text, text, text, boolean) IS 'runs one migration for one tenant and writes it down';
@@ -262,9 +286,7 @@ BEGIN
                           CASE WHEN tenancy.compare_versions(wanted.version, from_version) < 0 THEN wanted.version ELSE from_version END,
                           CASE WHEN tenancy.compare_versions(wanted.version, from_version) < 0 THEN from_version ELSE wanted.version END);
     END IF;
-    UPDATE tenancy.tenant_systems i
-       SET version_id = wanted.version_id, status = 'installed', error_message = NULL, updated_at = timezone('UTC', now())
-     WHERE i.tenant_id = installed.tenant_id AND i.system_id = installed.system_id;
+    PERFORM tenancy.note_version(installed, wanted);
 END
 $function$;
 COMMENT ON FUNCTION tenancy.move_system(tenancy.tenant_systems, tenancy.system_versions, text, boolean) IS

@@ -82,30 +82,41 @@ COMMENT ON FUNCTION tenancy.decommission_tenant(text, integer) IS
     'drops the schemas of an archived tenant, as far as one transaction''s locks go; returns how many are left';
 REVOKE ALL ON FUNCTION tenancy.decommission_tenant(text, integer) FROM PUBLIC;
 
--- Rows that others refer to go last.
+-- Rows that others refer to go last: in each round the tables that no other one left refers to, or one of a circle.
 CREATE FUNCTION tenancy.delete_shared_rows(tenant_id text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
 DECLARE
-    target record;
-    done regclass[] := '{}';
+    tables regclass[];
+    columns name[];
+    referring regclass[];
+    referred regclass[];
+    remaining regclass[];
+    free regclass[];
+    target regclass;
     deleted bigint;
     total bigint := 0;
 BEGIN
-    LOOP
-        SELECT t.* INTO target
-          FROM tenancy.shared_tables() t
-         WHERE t.relation <> ALL (done)
-         ORDER BY EXISTS (SELECT FROM pg_constraint c JOIN tenancy.shared_tables() o ON o.relation = c.conrelid
-                           WHERE c.contype = 'f' AND c.confrelid = t.relation AND c.conrelid <> t.relation
-                             AND o.relation <> ALL (done)),
-                  t.relation
-         LIMIT 1;
-        EXIT WHEN NOT FOUND;
-        EXECUTE format('DELETE FROM %s t WHERE t.%I::text = %L', target.relation, target.tenant_column, delete_shared_rows.tenant_id);
-        GET DIAGNOSTICS deleted = ROW_COUNT;
-        total := total + deleted;
-        done := done || target.relation;
+    SELECT coalesce(array_agg(t.relation), '{}'), array_agg(t.tenant_column) INTO tables, columns FROM tenancy.shared_tables() t;
+    SELECT array_agg(c.conrelid), array_agg(c.confrelid) INTO referring, referred
+      FROM pg_constraint c WHERE c.contype = 'f' AND c.conrelid = ANY (tables) AND c.confrelid <> c.conrelid;
+    remaining := tables;
+    WHILE cardinality(remaining) > 0 LOOP
+        free := ARRAY(SELECT r.relation FROM unnest(remaining) WITH ORDINALITY r(relation, place)
+                       WHERE NOT EXISTS (SELECT FROM unnest(referring, referred) k(referring, referred)
+                                          WHERE k.referred = r.relation AND k.referring = ANY (remaining))
+                       ORDER BY r.place);
+        IF cardinality(free) = 0 THEN
+            free := remaining[1:1];
+        END IF;
+        FOREACH target IN ARRAY free LOOP
+            EXECUTE format('DELETE FROM %s t WHERE t.%I::text = %L', target, columns[array_position(tables, target)],
+                           delete_shared_rows.tenant_id);
+            GET DIAGNOSTICS deleted = ROW_COUNT;
+            total := total + deleted;
+        END LOOP;
+        remaining := ARRAY(SELECT r.relation FROM unnest(remaining) WITH ORDINALITY r(relation, place)
+                            WHERE r.relation <> ALL (free) ORDER BY r.place);
     END LOOP;
     RETURN total;
 END

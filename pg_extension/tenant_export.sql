@@ -36,17 +36,21 @@ $function$;
 COMMENT ON FUNCTION tenancy.schemas_of_tenant(text) IS 'the schemas of a tenant''s systems and of its archives';
 REVOKE ALL ON FUNCTION tenancy.schemas_of_tenant(text) FROM PUBLIC;
 
--- The tables that hold rows of several tenants, told apart by a column that protect() knows.
+-- The tables that hold rows of several tenants, told apart by a column that protect() knows.  Tables of tenants' schemas,
+-- of which there are many more, are not looked at.
 CREATE FUNCTION tenancy.shared_tables(OUT relation regclass, OUT tenant_column name) RETURNS SETOF record
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
+    WITH candidates AS MATERIALIZED (
+        SELECT c.oid
+          FROM pg_policy o
+          JOIN pg_class c ON c.oid = o.polrelid
+          JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE o.polname = 'tenant_isolation_policy' AND NOT c.relispartition
+           AND NOT EXISTS (SELECT FROM tenancy.tenant_systems i WHERE i.schema_name = n.nspname))
     SELECT c.oid::regclass, p.tenant_column
-      FROM pg_policy o
-      JOIN pg_class c ON c.oid = o.polrelid
-      JOIN pg_namespace n ON n.oid = c.relnamespace
-     CROSS JOIN LATERAL tenancy.protection(c.oid) p
-     WHERE o.polname = 'tenant_isolation_policy' AND p.tenant_column IS NOT NULL AND NOT c.relispartition
-       AND NOT EXISTS (SELECT FROM tenancy.tenant_systems i WHERE i.schema_name = n.nspname)
+      FROM candidates c CROSS JOIN LATERAL tenancy.protection(c.oid) p
+     WHERE p.tenant_column IS NOT NULL
      ORDER BY c.oid
 $function$;
 COMMENT ON FUNCTION tenancy.shared_tables() IS 'the protected tables that hold rows of several tenants';
