@@ -39,7 +39,8 @@ sub streams
 	return ok($node->poll_query_until($database, "SELECT state = 'streaming' FROM tenancy_mongo.stat_mirror"), $what);
 }
 
-# The command succeeds within two seconds.
+# The command succeeds, and does not find its way as the server would without us: by waiting five seconds for whoever uses the
+# database.
 sub at_once
 {
 	my ($database, $sql, $what) = @_;
@@ -47,7 +48,7 @@ sub at_once
 	my ($status, $stdout, $stderr) = $node->psql($database, $sql);
 	my $seconds = time - $start;
 	is($status, 0, $what) or diag $stderr;
-	return cmp_ok($seconds, '<', 2, sprintf('… at once: %.2f s', $seconds));
+	return cmp_ok($seconds, '<', 4.5, sprintf('… at once: %.2f s', $seconds));
 }
 
 sub workers

@@ -188,7 +188,7 @@ ok($node->poll_query_until('postgres', "SELECT status = 'inactive' FROM tenancy.
 
 my @many = map { sprintf 'burst-%02d', $_ } 1 .. 20;
 $mongo->insert('tenant_registry', 'tenants', map { tenant_document($_) } @many);
-$node->poll_query_until('postgres', "SELECT count(*) > 2 FROM tenancy.tenants WHERE tenant_id ~ '^burst' AND status = 'active'");
+ok($node->poll_query_until('postgres', "SELECT count(*) > 2 FROM tenancy.tenants WHERE tenant_id ~ '^burst' AND status = 'active'"), 'some of many are active');
 $node->stop('immediate');
 $mongo->kill9;
 $mongo->start;

@@ -77,7 +77,7 @@ for my $way ([ 'token', 'app', $tokens ], [ 'local', 'service' ])
 	ok($good, "1,000 clients see their own rows only, by $way->[0]") or diag("$out$err");
 	note($out);
 	my ($transactions) = $out =~ /(\d+) transactions, 0 wrong, 0 errors/;
-	cmp_ok($transactions // 0, '>', 2000, "with transactions enough, by $way->[0]");
+	cmp_ok($transactions // 0, '>=', 4000, "with some transactions for each, by $way->[0]");
 	cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE usename = '$way->[1]'"), '<=', 20,
 		"over no more than 20 server connections, by $way->[0]");
 }
