@@ -9,7 +9,7 @@
  * of the transaction runs as nobody in particular.  What it needs and cannot get soon it leaves for later, and it does not
  * wait for the disk: a spare that is lost in a crash is made again.
  */
-#include "tenancy.h"
+#include "service_worker.h"
 
 namespace tenancy
 {
@@ -18,26 +18,6 @@ namespace
 
 constexpr long at_once = 0;
 constexpr long until_woken = -1;
-
-void
-apply_settings()
-{
-	/* What the role, the database or postgresql.conf say about these is meant for sessions. */
-	const char *const settings[][2] = {
-		{"search_path", "pg_catalog, pg_temp"},
-		{"synchronous_commit", "off"},
-		{"statement_timeout", "0"},
-		{"lock_timeout", "1s"},
-		{"default_transaction_read_only", "off"},
-		{"default_transaction_isolation", "read committed"},
-		{"default_tablespace", ""},
-		{"idle_in_transaction_session_timeout", "0"},
-		{"row_security", "on"},
-	};
-
-	for (const auto &setting : settings)
-		SetConfigOption(setting[0], setting[1], PGC_USERSET, PGC_S_OVERRIDE);
-}
 
 /* The library may be newer than the extension in the database, or the extension may be gone. */
 bool
@@ -55,6 +35,7 @@ refill(long *wait)
 {
 	bool has_pool = false;
 
+	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (pool_exists())
@@ -75,25 +56,8 @@ refill(long *wait)
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	pgstat_report_stat(true);
-	pgstat_report_activity(STATE_IDLE, nullptr);
 	debug_query_string = nullptr;
 	return has_pool;
-}
-
-void
-sleep_until_due(long wait)
-{
-	if (wait != at_once)
-		(void) WaitLatch(MyLatch,
-						 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (wait > 0 ? WL_TIMEOUT : 0), wait,
-						 PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-	if (ConfigReloadPending)
-	{
-		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
-	}
 }
 
 } // namespace
@@ -108,18 +72,11 @@ tenancy_pool_worker_main(Datum main_arg)
 {
 	using namespace tenancy;
 
-	const Oid database = DatumGetObjectId(main_arg);
-	TenancyWorkerArguments arguments;
 	long wait = at_once;
 
-	memcpy(&arguments, MyBgworkerEntry->bgw_extra, sizeof(arguments));
-	pqsignal(SIGTERM, die);
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	BackgroundWorkerUnblockSignals();
-	if (!worker_enter(database, TENANCY_POOL_WORKER, InvalidOid))
-		proc_exit(0);
-	BackgroundWorkerInitializeConnectionByOid(database, arguments.role, 0);
-	apply_settings();
+	(void) service_start(main_arg, TENANCY_POOL_WORKER);
+	service_set("lock_timeout", "1s");
+	service_set("default_tablespace", "");
 
 	for (;;)
 	{
@@ -129,7 +86,7 @@ tenancy_pool_worker_main(Datum main_arg)
 		supervisor_report(has_pool);
 		if (!has_pool && !MyLatch->is_set)
 			proc_exit(0);
-		sleep_until_due(has_pool ? wait : at_once);
+		service_rest(has_pool ? wait : at_once);
 	}
 }
 }

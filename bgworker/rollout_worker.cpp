@@ -14,7 +14,7 @@
  *
  * All of them connect as tenancy_worker, which may do nothing but call the functions of rollouts.
  */
-#include "tenancy.h"
+#include "service_worker.h"
 
 namespace tenancy
 {
@@ -25,57 +25,7 @@ constexpr int longest_delay_ms = 15 * 1000;
 constexpr int proven_after_ms = 200; /* a worker that lived so long has not failed again */
 constexpr const char *patient_lock_timeout = "30s";
 
-/* ---- what supervisor and workers do alike ---- */
-
-void
-set_session(const char *name, const char *value)
-{
-	SetConfigOption(name, value, PGC_USERSET, PGC_S_OVERRIDE);
-}
-
-/* Returns the rollout that a worker is for. */
-int
-start(Datum main_arg, TenancyWorkerKind kind)
-{
-	const Oid database = DatumGetObjectId(main_arg);
-	TenancyWorkerArguments arguments;
-
-	memcpy(&arguments, MyBgworkerEntry->bgw_extra, sizeof(arguments));
-	pqsignal(SIGTERM, die);
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	BackgroundWorkerUnblockSignals();
-	if (!worker_enter(database, kind, arguments.server))
-		proc_exit(0);
-	BackgroundWorkerInitializeConnectionByOid(database, arguments.role, 0);
-
-	/* What the role, the database or postgresql.conf say about these is meant for sessions. */
-	set_session("search_path", "pg_catalog, pg_temp");
-	set_session("synchronous_commit", "off");
-	set_session("statement_timeout", "0");
-	set_session("lock_timeout", "0");
-	set_session("default_transaction_read_only", "off");
-	set_session("default_transaction_isolation", "read committed");
-	set_session("idle_in_transaction_session_timeout", "0");
-	set_session("row_security", "on");
-	return (int) arguments.server;
-}
-
-/* Serves interrupts and SIGHUP, after a time or when the latch is set; -1: without end. */
-void
-rest(long milliseconds)
-{
-	pgstat_report_activity(STATE_IDLE, nullptr);
-	(void) WaitLatch(MyLatch,
-					 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (milliseconds >= 0 ? WL_TIMEOUT : 0),
-					 milliseconds, PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-	if (ConfigReloadPending)
-	{
-		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
-	}
-}
+/* ---- queries ---- */
 
 void
 begin()
@@ -293,7 +243,7 @@ work(int rollout, SPIPlanPtr *plan, int64 *after)
 		run_scripts(rollout, tenant);
 	if (wait)
 	{
-		rest(wait_ms);
+		service_rest(wait_ms);
 		pgstat_report_activity(STATE_RUNNING, "rollout");
 	}
 	return !stop;
@@ -517,7 +467,7 @@ tenancy_rollout_supervisor_main(Datum main_arg)
 {
 	using namespace tenancy;
 
-	(void) start(main_arg, TENANCY_ROLLOUT_SUPERVISOR);
+	(void) service_start(main_arg, TENANCY_ROLLOUT_SUPERVISOR);
 	worker_role = GetUserId();
 	before_shmem_exit(end_children, (Datum) 0);
 	for (;;)
@@ -528,7 +478,7 @@ tenancy_rollout_supervisor_main(Datum main_arg)
 		supervisor_report(any);
 		if (!any && children == NIL)
 			proc_exit(0);
-		rest(wait);
+		service_rest(wait);
 	}
 }
 
@@ -537,7 +487,7 @@ tenancy_rollout_worker_main(Datum main_arg)
 {
 	using namespace tenancy;
 
-	int rollout = start(main_arg, TENANCY_ROLLOUT_WORKER);
+	int rollout = (int) service_start(main_arg, TENANCY_ROLLOUT_WORKER);
 	SPIPlanPtr plan = nullptr;
 	int64 after = 0;
 

@@ -39,6 +39,7 @@ extern "C"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
@@ -51,6 +52,8 @@ extern "C"
 #include "catalog/pg_opfamily.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_rewrite.h"
+#include "catalog/pg_statistic.h"
+#include "catalog/pg_statistic_ext_data.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -221,6 +224,8 @@ tenancy_object_ownercheck(Oid classid, Oid objectid, Oid role)
 			return pg_extension_ownercheck(objectid, role);
 		case ForeignServerRelationId:
 			return pg_foreign_server_ownercheck(objectid, role);
+		case NamespaceRelationId:
+			return pg_namespace_ownercheck(objectid, role);
 		default:
 			Assert(classid == RelationRelationId);
 			return pg_class_ownercheck(objectid, role);
@@ -344,15 +349,6 @@ tenancy_modify_user(ResultRelInfo *relinfo, EState *estate)
 #define tenancy_my_lxid() (MyProc->vxid.lxid)
 #else
 #define tenancy_my_lxid() (MyProc->lxid)
-#endif
-
-/* 16 made one function of the ownership checks. */
-#if PG_VERSION_NUM >= 160000
-#define tenancy_owns_relation(relation, role) object_ownercheck(RelationRelationId, relation, role)
-#define tenancy_owns_schema(schema, role) object_ownercheck(NamespaceRelationId, schema, role)
-#else
-#define tenancy_owns_relation(relation, role) pg_class_ownercheck(relation, role)
-#define tenancy_owns_schema(schema, role) pg_namespace_ownercheck(schema, role)
 #endif
 
 /* Privileges on a table that policies do not bind; 17 added MAINTAIN. */

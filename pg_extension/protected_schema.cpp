@@ -25,15 +25,6 @@
 namespace tenancy
 {
 
-static void
-run(const char *sql)
-{
-	int result = SPI_execute(sql, false, 0);
-
-	if (result < 0)
-		elog(ERROR, "could not run \"%s\": %s", sql, SPI_result_code_string(result));
-}
-
 /* Runs a query of one text or name parameter. */
 static void
 run_with(const char *query, const char *parameter)
@@ -56,7 +47,7 @@ check_schema(const char *schema)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 						errmsg("schema \"%s\" cannot be protected", schema),
 						errdetail("It is one of PostgreSQL's own.")));
-	if (!tenancy_owns_schema(namespace_oid, GetUserId()))
+	if (!tenancy_object_ownercheck(NamespaceRelationId, namespace_oid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_SCHEMA, schema);
 	return namespace_oid;
 }

@@ -347,7 +347,7 @@ emit_table(const Protection &protection)
 void
 check_table_owner(Oid table)
 {
-	if (!tenancy_owns_relation(table, GetUserId()))
+	if (!tenancy_object_ownercheck(RelationRelationId, table, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(table)),
 					   get_rel_name(table));
 }
@@ -524,21 +524,19 @@ protection_sql(Oid table, const char *column, const char *tenant, LOCKMODE lock,
 }
 
 static void
-run(const char *sql)
+connect_and_run(const char *sql)
 {
 	if (*sql == '\0')
 		return;
 	SPI_connect();
-	int result = SPI_execute(sql, false, 0);
-	if (result < 0)
-		elog(ERROR, "could not run \"%s\": %s", sql, SPI_result_code_string(result));
+	run(sql);
 	SPI_finish();
 }
 
 void
 protect_table(Oid table, const char *column, const char *tenant)
 {
-	run(protection_sql(table, column, tenant, AccessExclusiveLock));
+	connect_and_run(protection_sql(table, column, tenant, AccessExclusiveLock));
 }
 
 bool
@@ -747,7 +745,7 @@ tenancy_protect_ddl(PG_FUNCTION_ARGS)
 PGDLLEXPORT Datum
 tenancy_unprotect(PG_FUNCTION_ARGS)
 {
-	tenancy::run(tenancy::unprotection_sql(tenancy::table_argument(fcinfo), AccessExclusiveLock));
+	tenancy::connect_and_run(tenancy::unprotection_sql(tenancy::table_argument(fcinfo), AccessExclusiveLock));
 	PG_RETURN_VOID();
 }
 

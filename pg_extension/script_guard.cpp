@@ -1,41 +1,52 @@
 /*
- * script_guard.cpp — what a system's script cannot reach: the tables of other tenants, and the session that runs it.
+ * script_guard.cpp — what a system's script cannot reach: what other tenants have, and the session that runs it.
  *
  * A script runs as tenancy_owner, who owns the tables of every tenant, and with its tenant in force: policies show it that
- * one's rows.  An owner may do more than read, though.  So while the script of one tenant runs, it neither changes, drops nor
- * truncates the tables that are protected for another one or by a column, nor their policies, nor makes triggers and rules
- * on them.  A tenant's name mistyped in a script is an error.
+ * one's rows.  An owner may do more than read, though.  So while the script of one tenant runs, it makes, changes and drops
+ * nothing in another tenant's schema, grants and revokes nothing there, and neither changes nor truncates tables that are
+ * protected by a column, nor their policies, triggers, rules, indexes and constraints.  Nor does it say what tables of later
+ * tenants are made with.  A tenant's name mistyped in a script is an error.
  *
  * A session goes on when the script is over, often as a superuser.  Deferred triggers that the script has made and queued
- * would run as that superuser when the transaction commits, so they run before the script ends; and temporary objects,
- * which come first in the search path, may not be left.
+ * would run as that superuser when the transaction commits, so they run before the script ends, and cannot put themselves off
+ * again; a cursor WITH HOLD would run its functions then, so there is none.  Statements that are prepared under the name of
+ * one of a driver's would run in its place, and temporary objects come first in the search path: neither may be left.
+ *
+ * There is one script at a time: one that installs another would have the rights of both.
  */
 #include "tenancy.h"
 
 namespace tenancy
 {
 
-static ScriptScope scope;
+static struct
+{
+	char tenant[TENANT_ID_MAX + 1];
+	Oid schema;
+	int nest_level; /* of the transaction in which it began; 0 if no script runs */
+	bool is_ending;
+} scope;
 
 static object_access_hook_type previous_object_access;
+static ProcessUtility_hook_type previous_process_utility;
 
-ScriptScope
-guard_script(const char *tenant)
+void
+refuse_nested_script()
 {
-	ScriptScope before = scope;
-
-	strlcpy(scope.tenant, tenant, sizeof(scope.tenant));
-	scope.nest_level = GetCurrentTransactionNestLevel();
-	return before;
+	if (scope.nest_level > 0)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("a system's script cannot run another one"),
+						errdetail("The script for tenant \"%s\" has not ended.", scope.tenant),
+						errhint("Let the system depend on the other one: the dependencies argument of tenancy.register_version().")));
 }
 
-static void
-run(const char *sql)
+void
+guard_script(const char *tenant, Oid schema)
 {
-	int result = SPI_execute(sql, false, 0);
-
-	if (result < 0)
-		elog(ERROR, "could not run \"%s\": %s", sql, SPI_result_code_string(result));
+	strlcpy(scope.tenant, tenant, sizeof(scope.tenant));
+	scope.schema = schema;
+	scope.is_ending = false;
+	scope.nest_level = GetCurrentTransactionNestLevel();
 }
 
 /* The first of these that the script's role owns. */
@@ -77,8 +88,9 @@ temporary_object()
 
 /* Still as the script's role. */
 void
-release_script(const ScriptScope &before)
+release_script()
 {
+	scope.is_ending = true;
 	run("SET CONSTRAINTS ALL IMMEDIATE");
 	const char *left = temporary_object();
 	if (left)
@@ -86,7 +98,7 @@ release_script(const ScriptScope &before)
 						errmsg("a system's script cannot leave temporary objects"),
 						errdetail("It has left \"%s\", which comes first in the search path of the session.", left),
 						errhint("CREATE TEMPORARY TABLE … ON COMMIT DROP is left too: DROP it at the end of the script.")));
-	scope = before;
+	scope = {};
 }
 
 /* Another tenant's, or one that all tenants share. */
@@ -108,12 +120,42 @@ refuse_to_script(Oid relation)
 					errhint("Name the tables of the script without a schema, or by @schema@.")));
 }
 
-/* The table that an entry of a catalog belongs to, though nobody else may see it yet. */
+/* A schema of tenants' that is not one of the script's tenant. */
+static bool
+is_foreign_schema(Oid schema)
+{
+	if (!OidIsValid(schema) || schema == scope.schema || isAnyTempNamespace(schema) ||
+		!SearchSysCacheExists1(NAMESPACEOID, ObjectIdGetDatum(schema)) ||
+		!tenancy_object_ownercheck(NamespaceRelationId, schema, tenancy_owner()))
+		return false;
+
+	const char *name = get_namespace_name(schema);
+	const char *type = name ? strrchr(name, '_') : nullptr;
+	NameData own = {};
+
+	if (type && system_type_is_good(type + 1) && !tenant_id_problem(scope.tenant))
+		tenant_schema_name(scope.tenant, type + 1, &own);
+	return !name || strcmp(name, NameStr(own)) != 0;
+}
+
+static void
+check_schema(Oid schema)
+{
+	if (is_foreign_schema(schema))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("script for tenant \"%s\" cannot change schema \"%s\"", scope.tenant, get_namespace_name(schema)),
+						errdetail("The schema is not tenant \"%s\"'s.", scope.tenant),
+						errhint("Name the objects of the script without a schema, or by @schema@.")));
+}
+
+/*
+ * An attribute of an entry in a catalog, though nobody else may see the entry yet: the OID of what it belongs to.
+ */
 static Oid
-table_of_entry(Oid catalog, Oid index, AttrNumber key, AttrNumber attribute, Oid object)
+attribute_of_entry(Oid catalog, Oid index, AttrNumber key, AttrNumber attribute, Oid object)
 {
 	Relation relation = table_open(catalog, AccessShareLock);
-	Oid table = InvalidOid;
+	Oid value = InvalidOid;
 	ScanKeyData keys[1];
 	bool null;
 
@@ -121,28 +163,80 @@ table_of_entry(Oid catalog, Oid index, AttrNumber key, AttrNumber attribute, Oid
 	SysScanDesc scan = systable_beginscan(relation, index, true, SnapshotSelf, 1, keys);
 	HeapTuple tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
-		table = DatumGetObjectId(heap_getattr(tuple, attribute, RelationGetDescr(relation), &null));
+		value = DatumGetObjectId(heap_getattr(tuple, attribute, RelationGetDescr(relation), &null));
 	systable_endscan(scan);
 	table_close(relation, AccessShareLock);
-	return table;
+	return value;
 }
 
 static Oid
-table_of_object(Oid catalog, Oid object)
+table_of_relation(Oid relation)
+{
+	const char kind = get_rel_relkind(relation);
+
+	/* One that is being made has no kind yet. */
+	if (kind != '\0' && kind != RELKIND_INDEX && kind != RELKIND_PARTITIONED_INDEX)
+		return relation;
+
+	Oid table = attribute_of_entry(IndexRelationId, IndexRelidIndexId, Anum_pg_index_indexrelid, Anum_pg_index_indrelid, relation);
+	return OidIsValid(table) ? table : relation;
+}
+
+static Oid
+table_of_object(ObjectAccessType access, Oid catalog, Oid object)
 {
 	switch (catalog)
 	{
 		case RelationRelationId:
-			return get_rel_relkind(object) == RELKIND_INDEX ? IndexGetRelation(object, true) : object;
+			return table_of_relation(object);
 		case PolicyRelationId:
-			return table_of_entry(PolicyRelationId, PolicyOidIndexId, Anum_pg_policy_oid, Anum_pg_policy_polrelid, object);
+			return attribute_of_entry(PolicyRelationId, PolicyOidIndexId, Anum_pg_policy_oid, Anum_pg_policy_polrelid, object);
 		case TriggerRelationId:
-			return table_of_entry(TriggerRelationId, TriggerOidIndexId, Anum_pg_trigger_oid, Anum_pg_trigger_tgrelid, object);
+			return attribute_of_entry(TriggerRelationId, TriggerOidIndexId, Anum_pg_trigger_oid, Anum_pg_trigger_tgrelid, object);
 		case RewriteRelationId:
-			return table_of_entry(RewriteRelationId, RewriteOidIndexId, Anum_pg_rewrite_oid, Anum_pg_rewrite_ev_class, object);
+			return attribute_of_entry(RewriteRelationId, RewriteOidIndexId, Anum_pg_rewrite_oid, Anum_pg_rewrite_ev_class, object);
+		case ConstraintRelationId:
+			return attribute_of_entry(ConstraintRelationId, ConstraintOidIndexId, Anum_pg_constraint_oid, Anum_pg_constraint_conrelid, object);
+		case AttrDefaultRelationId:
+			/* The server names one that it makes by its table, and one that it drops by itself. */
+			return access == OAT_POST_CREATE ? object
+											 : attribute_of_entry(AttrDefaultRelationId, AttrDefaultOidIndexId, Anum_pg_attrdef_oid,
+																  Anum_pg_attrdef_adrelid, object);
 		default:
 			return InvalidOid;
 	}
+}
+
+/* The schema of what is no table; a type that is a table's is made and dropped with it. */
+static Oid
+schema_of_object(Oid catalog, Oid object)
+{
+	switch (catalog)
+	{
+		case NamespaceRelationId:
+			return object;
+		case RelationRelationId:
+			if (Oid schema = get_rel_namespace(object))
+				return schema;
+			return attribute_of_entry(RelationRelationId, ClassOidIndexId, Anum_pg_class_oid, Anum_pg_class_relnamespace, object);
+		case ProcedureRelationId:
+			return attribute_of_entry(ProcedureRelationId, ProcedureOidIndexId, Anum_pg_proc_oid, Anum_pg_proc_pronamespace, object);
+		case TypeRelationId:
+			return attribute_of_entry(TypeRelationId, TypeOidIndexId, Anum_pg_type_oid, Anum_pg_type_typnamespace, object);
+		default:
+			return InvalidOid;
+	}
+}
+
+/* A key that refers to another tenant's table keeps its rows from being deleted. */
+static void
+check_referenced_table(Oid constraint)
+{
+	const char *column, *tenant;
+	Oid table = attribute_of_entry(ConstraintRelationId, ConstraintOidIndexId, Anum_pg_constraint_oid, Anum_pg_constraint_confrelid, constraint);
+
+	if (OidIsValid(table) && is_beyond_script(table) && protection_of(table, &column, &tenant) && tenant)
+		refuse_to_script(table);
 }
 
 static void
@@ -158,9 +252,140 @@ object_access(ObjectAccessType access, Oid class_oid, Oid object, int sub_object
 	if (access == OAT_POST_CREATE && arguments && static_cast<ObjectAccessPostCreate *>(arguments)->is_internal)
 		return;
 
-	Oid table = table_of_object(class_oid, object);
+	Oid table = table_of_object(access, class_oid, object);
 	if (OidIsValid(table) && is_beyond_script(table))
 		refuse_to_script(table);
+	if (class_oid == ConstraintRelationId && access == OAT_POST_CREATE)
+		check_referenced_table(object);
+	check_schema(OidIsValid(table) ? schema_of_object(RelationRelationId, table) : schema_of_object(class_oid, object));
+}
+
+/*
+ * Statements
+ */
+
+[[noreturn]] static void
+refuse_statement(const char *what, const char *why)
+{
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("a system's script cannot use %s", what), errdetail_internal("%s", why)));
+}
+
+static void
+check_relation(const RangeVar *name)
+{
+	Oid relation = RangeVarGetRelid(name, NoLock, true);
+
+	if (OidIsValid(relation))
+		check_schema(get_rel_namespace(relation));
+}
+
+/* The rows of a child are also its parent's. */
+static void
+check_children(const AlterTableStmt *statement)
+{
+	ListCell *cell;
+
+	foreach (cell, statement->cmds)
+	{
+		auto *command = lfirst_node(AlterTableCmd, cell);
+
+		if (command->subtype == AT_AddInherit)
+			check_relation(castNode(RangeVar, command->def));
+		else if (command->subtype == AT_AttachPartition)
+			check_relation(statement->relation);
+	}
+}
+
+static void
+check_grant(const GrantStmt *grant)
+{
+	ListCell *cell;
+
+	foreach (cell, grant->objects)
+	{
+		Node *object = static_cast<Node *>(lfirst(cell));
+
+		if (IsA(object, RangeVar))
+			check_relation(castNode(RangeVar, object));
+		else if (grant->objtype == OBJECT_SCHEMA || grant->targtype == ACL_TARGET_ALL_IN_SCHEMA)
+			check_schema(get_namespace_oid(strVal(object), true));
+	}
+}
+
+/* For the tables of one schema a script may say what it likes. */
+static void
+check_default_privileges(const AlterDefaultPrivilegesStmt *statement)
+{
+	bool has_schemas = false;
+	ListCell *option, *cell;
+
+	foreach (option, statement->options)
+	{
+		auto *element = lfirst_node(DefElem, option);
+
+		if (strcmp(element->defname, "schemas") != 0)
+			continue;
+		has_schemas = true;
+		foreach (cell, castNode(List, element->arg))
+			check_schema(get_namespace_oid(strVal(lfirst(cell)), true));
+	}
+	if (!has_schemas)
+		refuse_statement("ALTER DEFAULT PRIVILEGES without IN SCHEMA", "The tables of other tenants would be made with them.");
+}
+
+static void
+check_statement(Node *statement)
+{
+	const char *in_session = "It would be left in the session that runs the script.";
+	ListCell *cell;
+
+	switch (nodeTag(statement))
+	{
+		case T_CreateStmt:
+			foreach (cell, castNode(CreateStmt, statement)->inhRelations)
+				check_relation(lfirst_node(RangeVar, cell));
+			break;
+		case T_AlterTableStmt:
+			check_children(castNode(AlterTableStmt, statement));
+			break;
+		case T_GrantStmt:
+			check_grant(castNode(GrantStmt, statement));
+			break;
+		case T_AlterDefaultPrivilegesStmt:
+			check_default_privileges(castNode(AlterDefaultPrivilegesStmt, statement));
+			break;
+		case T_PrepareStmt:
+			refuse_statement("PREPARE", in_session);
+		case T_DeallocateStmt:
+			refuse_statement("DEALLOCATE", "What is prepared is the session's.");
+		case T_DiscardStmt:
+			refuse_statement("DISCARD", "What would be discarded is the session's.");
+		case T_ListenStmt:
+			refuse_statement("LISTEN", in_session);
+		case T_UnlistenStmt:
+			refuse_statement("UNLISTEN", "What is listened to is the session's.");
+		case T_DeclareCursorStmt:
+			if (castNode(DeclareCursorStmt, statement)->options & CURSOR_OPT_HOLD)
+				refuse_statement("a cursor WITH HOLD", in_session);
+			break;
+		case T_ConstraintsSetStmt:
+			if (scope.is_ending && castNode(ConstraintsSetStmt, statement)->deferred)
+				refuse_statement("SET CONSTRAINTS … DEFERRED in a trigger", "It would run when the script has ended.");
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+process_utility(PlannedStmt *statement, const char *query, bool read_only_tree, ProcessUtilityContext context,
+				ParamListInfo params, QueryEnvironment *environment, DestReceiver *receiver,
+				QueryCompletion *completion)
+{
+	if (unlikely(scope.nest_level > 0))
+		check_statement(statement->utilityStmt);
+	(previous_process_utility ? previous_process_utility : standard_ProcessUtility)(
+		statement, query, read_only_tree, context, params, environment, receiver, completion);
 }
 
 /* An error has ended the script. */
@@ -183,6 +408,8 @@ script_guard_init()
 {
 	previous_object_access = object_access_hook;
 	object_access_hook = object_access;
+	previous_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = process_utility;
 	RegisterXactCallback(transaction_event, nullptr);
 	RegisterSubXactCallback(subtransaction_event, nullptr);
 }

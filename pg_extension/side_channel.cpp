@@ -30,7 +30,7 @@ may_lock_out_others(Oid relation)
 {
 	if (check_enable_rls(relation, GetUserId(), true) != RLS_ENABLED)
 		return get_rel_relkind(relation) != RELKIND_VIEW || !context_is_set() || superuser_arg(GetOuterUserId());
-	return !context_is_set() && tenancy_owns_relation(relation, GetUserId());
+	return !context_is_set() && tenancy_object_ownercheck(RelationRelationId, relation, GetUserId());
 }
 
 static void

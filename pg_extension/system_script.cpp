@@ -155,27 +155,45 @@ run_statement(const ScriptStatement *statement, bool is_verification)
 		check_verdict(statement);
 }
 
+BorrowedRole
+begin_script(const char *tenant, Oid schema)
+{
+	refuse_nested_script();
+	BorrowedRole borrowed =
+		become_owner(psprintf("%s, pg_temp", quote_identifier(get_namespace_name(schema))));
+
+	/* Parallel workers would not know the tenant. */
+	(void) set_config_option("max_parallel_workers_per_gather", "0", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	if (!tenant_id_problem(tenant))
+		enter_script(tenant);
+	guard_script(tenant, schema);
+	return borrowed;
+}
+
+void
+end_script(const BorrowedRole &borrowed)
+{
+	release_script();
+	leave_script();
+	become_caller(borrowed);
+}
+
 void
 run_system_script(SystemScript *script)
 {
 	ErrorContextCallback callback = {error_context_stack, statement_error, script};
 	List *statements =
 		split_script(substitute_script(script->text, script->schema, script->tenant));
-	BorrowedRole borrowed =
-		become_owner(psprintf("%s, pg_temp", quote_identifier(script->schema)));
+	Oid schema = get_namespace_oid(script->schema, false);
 	ListCell *cell;
 
-	/* Parallel workers would not know the tenant. */
-	(void) set_config_option("max_parallel_workers_per_gather", "0", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	if (!tenant_id_problem(script->tenant))
-		enter_script(script->tenant);
+	BorrowedRole borrowed = begin_script(script->tenant, schema);
 	/* Planning for them costs more than the index of an empty table. */
 	(void) set_config_option("max_parallel_maintenance_workers", "0", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	error_context_stack = &callback;
-	enter_script_schema(get_namespace_oid(script->schema, false));
-	ScriptScope before = guard_script(script->tenant);
+	enter_script_schema(schema);
 	foreach (cell, statements)
 	{
 		auto *statement = static_cast<ScriptStatement *>(lfirst(cell));
@@ -187,10 +205,8 @@ run_system_script(SystemScript *script)
 	}
 	leave_script_schema();
 	script->line = 0;
-	release_script(before);
 	error_context_stack = callback.previous;
-	leave_script();
-	become_caller(borrowed);
+	end_script(borrowed);
 }
 
 } // namespace tenancy

@@ -56,6 +56,7 @@ void check_tenant_id(const char *id);
 /* "id", cut to what a message should hold. */
 const char *clip_for_message(const char *id);
 
+bool system_type_is_good(const char *type);
 void fold_tenant_id(const char *id, char folded[TENANT_ID_MAX + 1]);
 void tenant_schema_name(const char *id, const char *system_type, NameData *name);
 void tenant_role_name(const char *id, NameData *name);
@@ -77,7 +78,9 @@ TenantState tenant_state(const char *id);
 /* Grows whenever a tenant's state may have changed. */
 uint64 registry_generation();
 
-/* tenant_schema.cpp */
+/* tenant_schema.cpp: runs SQL of ours; the caller has connected to SPI. */
+void run(const char *sql);
+
 void lock_tenant(const char *id);
 bool hold_tenant(const char *id); /* for the session; false if somebody else has the lock */
 void ensure_tenant_role(const char *id, NameData *role);
@@ -163,15 +166,15 @@ struct SystemScript
 /* Runs it as tenancy_owner; the caller has connected to SPI. */
 void run_system_script(SystemScript *script);
 
-/* script_guard.cpp: the script of which tenant runs; nest_level is 0 for none. */
-struct ScriptScope
-{
-	char tenant[TENANT_ID_MAX + 1];
-	int nest_level;
-};
+/* The same for SQL of ours that calls what a script has made: between the two, the caller is tenancy_owner. */
+BorrowedRole begin_script(const char *tenant, Oid schema);
+void end_script(const BorrowedRole &borrowed);
+
+/* script_guard.cpp: from here on, nothing beyond a tenant's schema is changed; there is one script at a time. */
 void script_guard_init();
-ScriptScope guard_script(const char *tenant);
-void release_script(const ScriptScope &before);
+void refuse_nested_script();
+void guard_script(const char *tenant, Oid schema);
+void release_script();
 
 /* A script runs, and the table is isolated for another tenant than its own. */
 bool is_beyond_script(Oid relation);

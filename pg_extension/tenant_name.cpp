@@ -83,15 +83,21 @@ check_tenant_id(const char *id)
 						errdetail_internal("%s", problem), errhint("%s", tenant_id_hint)));
 }
 
-static void
-check_system_type(const char *type)
+bool
+system_type_is_good(const char *type)
 {
 	size_t length = strlen(type);
 	bool good = length >= 1 && length <= SYSTEM_TYPE_MAX && type[0] >= 'a' && type[0] <= 'z';
 
 	for (const char *c = type; good && *c; c++)
 		good = (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9');
-	if (!good)
+	return good;
+}
+
+static void
+check_system_type(const char *type)
+{
+	if (!system_type_is_good(type))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("malformed system type \"%s\"", clip_for_message(type)),

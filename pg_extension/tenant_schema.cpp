@@ -66,14 +66,13 @@ tenancy_owner()
 	return owner;
 }
 
-/* Runs one command of ours; the caller has connected to SPI. */
-static void
-run(const char *command)
+void
+run(const char *sql)
 {
-	int result = SPI_execute(command, false, 0);
+	int result = SPI_execute(sql, false, 0);
 
 	if (result < 0)
-		elog(ERROR, "could not run \"%s\": %s", command, SPI_result_code_string(result));
+		elog(ERROR, "could not run \"%s\": %s", sql, SPI_result_code_string(result));
 }
 
 /* The tenant's role by its name in the registry, or by the rule if it has none yet, which is when it is made. */

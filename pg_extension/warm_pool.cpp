@@ -197,15 +197,6 @@ grant_relation(Oid relation, Oid owner, Oid role)
 
 /* ---- a spare becomes a tenant's schema ---- */
 
-void
-run(const char *sql)
-{
-	int result = SPI_execute(sql, false, 0);
-
-	if (result < 0)
-		elog(ERROR, "could not run \"%s\": %s", sql, SPI_result_code_string(result));
-}
-
 /* Policies and defaults first: a row that is moved to the tenant must meet them. */
 void
 bind(Oid schema, const char *name, const Spare &spare, const char *tenant)
@@ -220,8 +211,13 @@ bind(Oid schema, const char *name, const Spare &spare, const char *tenant)
 			bind_table(lfirst_oid(cell), spare, tenant);
 	}
 	CommandCounterIncrement();
-	if (*spare.bindings)
-		run(substitute_script(spare.bindings, name, tenant));
+	if (!*spare.bindings)
+		return;
+
+	/* The checks, indexes and generated columns that they meet are the script's. */
+	BorrowedRole borrowed = begin_script(tenant, schema);
+	run(substitute_script(spare.bindings, name, tenant));
+	end_script(borrowed);
 }
 
 void
@@ -353,7 +349,7 @@ has_placeholder(Relation table, const SpareWords &words)
 			   quote_literal_cstr(psprintf("%%%s%%", words.tenant)))) > 0;
 }
 
-/* The statements that put the tenant into rows. */
+/* The statements that put the tenant into rows.  Types and their functions are the script's, so this runs as it does. */
 const char *
 find_bindings(Oid schema, const char *version_id, const SpareWords &words)
 {
@@ -361,6 +357,7 @@ find_bindings(Oid schema, const char *version_id, const SpareWords &words)
 	ListCell *cell;
 
 	initStringInfo(&bindings);
+	BorrowedRole borrowed = begin_script(words.tenant, schema);
 	foreach (cell, relations_of_schema(schema))
 	{
 		char kind = get_rel_relkind(lfirst_oid(cell));
@@ -385,7 +382,24 @@ find_bindings(Oid schema, const char *version_id, const SpareWords &words)
 		}
 		table_close(table, AccessShareLock);
 	}
+	end_script(borrowed);
 	return bindings.data;
+}
+
+/* No fault of the script's: another attempt may go well. */
+bool
+may_pass(const ErrorData *error)
+{
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_SYSTEM_ERROR:
+			return true;
+		default:
+			return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+	}
 }
 
 /* Binds it and takes that back: what fails here would have failed with a tenant, and is a reason to refuse. */
@@ -394,7 +408,7 @@ failure_of_binding(const TenantSchema &schema, const Spare &spare)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	const char *volatile failure = nullptr;
+	ErrorData *volatile error = nullptr;
 
 	BeginInternalSubTransaction(nullptr);
 	MemoryContextSwitchTo(context);
@@ -406,27 +420,18 @@ failure_of_binding(const TenantSchema &schema, const Spare &spare)
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(context);
-		ErrorData *error = CopyErrorData();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			PG_RE_THROW();
+		error = CopyErrorData();
 		FlushErrorState();
-		failure = psprintf("its rows could not be given to a tenant (%s)", error->message);
 	}
 	PG_END_TRY();
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	return failure;
-}
-
-/* What a script deferred would otherwise run at commit, as whoever commits. */
-void
-run_deferred_triggers()
-{
-	BorrowedRole borrowed = become_owner("pg_catalog, pg_temp");
-
-	run("SET CONSTRAINTS ALL IMMEDIATE");
-	become_caller(borrowed);
+	if (!error)
+		return nullptr;
+	if (may_pass(error))
+		ReThrowError(error);
+	return psprintf("its rows could not be given to a tenant (%s)", error->message);
 }
 
 void
@@ -474,7 +479,6 @@ make_spare(const char *version_id)
 
 	TenantSchema schema = {words.tenant, "tenancy_service", words.schema, InvalidOid};
 	schema.oid = make_system_schema(schema, script, verification);
-	run_deferred_triggers();
 
 	bool names_tenant = strstr(script, "@tenant@") != nullptr;
 	Spare spare = {words.schema, words.tenant,
@@ -494,6 +498,7 @@ make_system_schema(const TenantSchema &wanted, const char *script, const char *v
 	TenantSchema schema = wanted;
 	SystemScript installation = {script, schema.name, schema.tenant, false, 0};
 
+	refuse_nested_script();
 	schema.oid = create_tenant_schema(schema.tenant, schema.name);
 	run_system_script(&installation);
 	protect_and_grant(schema, NIL);
@@ -525,6 +530,7 @@ claim_spare(const char *version_id, TenantSchema *schema)
 {
 	Spare spare;
 
+	refuse_nested_script();
 	/* A schema that somebody renamed or dropped leaves its row behind. */
 	do
 	{
