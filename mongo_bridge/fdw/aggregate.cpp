@@ -76,6 +76,7 @@ can_guard(const Var *column, bool *trivial)
 	switch (field_kind(column->vartype))
 	{
 		case FieldKind::uuid:
+		case FieldKind::json_text:
 		case FieldKind::other:
 			return false;
 		case FieldKind::string:
@@ -103,6 +104,15 @@ add_guard(Grouping *grouping, const Var *column, const char *path)
 static bool
 guard_condition(Grouping *grouping, const Shippable *part)
 {
+	ListCell *cell;
+
+	if (is_junction(&part->condition))
+	{
+		foreach (cell, part->children)
+			if (!guard_condition(grouping, static_cast<Shippable *>(lfirst(cell))))
+				return false;
+		return true;
+	}
 	return part->condition.comparison == Comparison::is_null ||
 		   add_guard(grouping, part->column, part->condition.path);
 }
@@ -164,6 +174,7 @@ add_key(Grouping *grouping, Expr *expression, Index reference)
 	{
 		case FieldKind::decimal:
 		case FieldKind::uuid:
+		case FieldKind::json_text:
 		case FieldKind::other:
 			return false;
 		case FieldKind::string:

@@ -16,13 +16,6 @@
 namespace bridge
 {
 
-/* What became of a comparison. */
-enum class Outcome
-{
-	condition,
-	nothing /* no value satisfies it */
-};
-
 /*
  * A document under construction, and a part of it.  libbson's own functions are C: nothing here throws, and the Documents
  * belong to the memory context of the call.
@@ -192,6 +185,36 @@ put_truth(bson_t *out, const char *path, bool truth, bool or_null)
 	put_any(out, &alternatives);
 }
 
+/* The conditions that need no operand; false if it is none of them. */
+static bool
+put_test(bson_t *out, const Condition *condition)
+{
+	Comparison comparison = condition->comparison;
+	Items nulls;
+
+	switch (comparison)
+	{
+		case Comparison::is_null:
+			nulls = new_items();
+			add_null_alternatives(&nulls, condition->path);
+			put_any(out, &nulls);
+			return true;
+		case Comparison::is_not_null:
+			put_not_null(out, condition);
+			return true;
+		case Comparison::is_true:
+		case Comparison::is_not_false:
+			put_truth(out, condition->path, true, comparison == Comparison::is_not_false);
+			return true;
+		case Comparison::is_false:
+		case Comparison::is_not_true:
+			put_truth(out, condition->path, false, comparison == Comparison::is_not_true);
+			return true;
+		default:
+			return false;
+	}
+}
+
 /*
  * Comparisons
  */
@@ -211,6 +234,16 @@ operator_name(Comparison comparison)
 			return "$gte";
 		case Comparison::any_of:
 			return "$in";
+		case Comparison::not_equal:
+		case Comparison::distinct:
+			return "$ne";
+		case Comparison::none_of:
+			return "$nin";
+		case Comparison::like:
+		case Comparison::starts_with:
+			return "$regex";
+		case Comparison::not_like:
+			return "$not";
 		default:
 			return "$eq";
 	}
@@ -583,6 +616,11 @@ put_comparison(bson_t *out, const Condition *condition, const Operand *operand)
 		case FieldKind::wall_clock:
 		case FieldKind::day:
 			return put_date(out, path, comparison, microseconds_value(operand, condition->kind));
+		case FieldKind::json_text:
+			values = new_items();
+			bson_append_utf8(values.array, values.next_key(), -1, string_value(operand), -1);
+			put_json_text(out, path, &values, !only_strings_show(string_value(operand)));
+			return Outcome::condition;
 		case FieldKind::other:
 			break;
 	}
@@ -640,43 +678,164 @@ add_element(Items *values, Items *alternatives, const Condition *condition, cons
 									  microseconds_to_date(microseconds));
 			break;
 		}
+		case FieldKind::json_text:
+			bson_append_utf8(values->array, values->next_key(), -1, string_value(element), -1);
+			break;
 		case FieldKind::other:
 			break;
 	}
 }
 
+/* What an array of operands holds. */
+struct Elements
+{
+	int count;
+	bool has_null;
+	bool others; /* a text that ->> shows of other values than strings */
+};
+
 static Outcome
-put_any_of(bson_t *out, const Condition *condition, const Operand *operand)
+put_any_of(bson_t *out, const Condition *condition, const Operand *operand, Elements *found)
 {
 	ArrayType *array = DatumGetArrayTypeP(operand->value);
 	Operand element = {};
-	Datum *elements;
+	Datum *datums;
 	bool *nulls;
-	int count;
 	int16 length;
 	bool by_value;
 	char align;
 	Items values = new_items();
 	Items alternatives = new_items();
 
+	*found = {};
 	element.type = ARR_ELEMTYPE(array);
 	get_typlenbyvalalign(element.type, &length, &by_value, &align);
-	deconstruct_array(array, element.type, length, by_value, align, &elements, &nulls, &count);
-	for (int i = 0; i < count; i++)
+	deconstruct_array(array, element.type, length, by_value, align, &datums, &nulls, &found->count);
+	for (int i = 0; i < found->count; i++)
 	{
-		element.value = elements[i];
-		if (!nulls[i])
-			add_element(&values, &alternatives, condition, &element);
+		element.value = datums[i];
+		found->has_null = found->has_null || nulls[i];
+		if (nulls[i])
+			continue;
+		add_element(&values, &alternatives, condition, &element);
+		if (condition->kind == FieldKind::json_text)
+			found->others = found->others || !only_strings_show(string_value(&element));
 	}
 
 	if (values.count > 0)
 	{
 		bson_t *in = new_document();
-		put_in(in, condition->path, &values);
+		if (condition->kind == FieldKind::json_text)
+			put_json_text(in, condition->path, &values, found->others);
+		else
+			put_in(in, condition->path, &values);
 		alternatives.add(in);
 	}
 	if (alternatives.count == 0)
 		return Outcome::nothing;
+	put_any(out, &alternatives);
+	return Outcome::condition;
+}
+
+/*
+ * LIKE
+ */
+
+static Outcome
+put_like(bson_t *out, const Condition *condition, const Operand *operand)
+{
+	Comparison comparison = condition->comparison == Comparison::starts_with
+								? Comparison::starts_with
+								: Comparison::like;
+	Pattern pattern = pattern_read(comparison, string_value(operand));
+
+	if (!pattern.whole && pattern.prefix[0] == '\0')
+	{
+		put_not_null(out, condition);
+		return Outcome::condition;
+	}
+	put_prefix_guards(out, condition->path);
+	if (pattern.whole)
+		return put_string(out, condition->path, Comparison::equal, pattern.prefix);
+	put_prefix(out, condition->path, pattern.prefix);
+	return Outcome::condition;
+}
+
+/*
+ * What is not so: the column has a value, and "condition" does not hold for it.
+ */
+static void
+put_negation(bson_t *out, const Condition *condition, Outcome outcome, const bson_t *negated)
+{
+	Items none = new_items();
+
+	put_not_null(out, condition);
+	if (outcome != Outcome::condition)
+		return;
+	none.add(negated);
+	BSON_APPEND_ARRAY(out, "$nor", none.array);
+}
+
+/* <>, NOT LIKE, and NOT IN, which no null may stand among. */
+static Outcome
+put_negative(bson_t *out, const Condition *condition, const Operand *operand)
+{
+	bson_t *positive = new_document();
+	Outcome outcome;
+	Elements elements;
+
+	switch (condition->comparison)
+	{
+		case Comparison::not_equal:
+		{
+			Condition equal = *condition;
+			equal.comparison = Comparison::equal;
+			outcome = put_comparison(positive, &equal, operand);
+			break;
+		}
+		case Comparison::not_like:
+			outcome = put_like(positive, condition, operand);
+			break;
+		default:
+			outcome = put_any_of(positive, condition, operand, &elements);
+			if (elements.count == 0)
+				return Outcome::everything;
+			if (elements.has_null)
+				return Outcome::nothing;
+			break;
+	}
+	put_negation(out, condition, outcome, positive);
+	return Outcome::condition;
+}
+
+/* IS [NOT] DISTINCT FROM, where two nulls are the same. */
+static Outcome
+put_distinction(bson_t *out, const Condition *condition, const Operand *operand)
+{
+	Condition equal = *condition;
+	Items alternatives = new_items();
+	bson_t *null = new_document();
+	bson_t *other = new_document();
+	bool distinct = condition->comparison == Comparison::distinct;
+
+	if (operand->isnull)
+	{
+		equal.comparison = distinct ? Comparison::is_not_null : Comparison::is_null;
+		put_test(out, &equal);
+		return Outcome::condition;
+	}
+	if (!distinct)
+	{
+		put_prefix_guards(out, condition->path);
+		equal.comparison = Comparison::equal;
+		return put_comparison(out, &equal, operand);
+	}
+	equal.comparison = Comparison::is_null;
+	put_test(null, &equal);
+	alternatives.add(null);
+	equal.comparison = Comparison::not_equal;
+	put_negative(other, &equal, operand);
+	alternatives.add(other);
 	put_any(out, &alternatives);
 	return Outcome::condition;
 }
@@ -724,48 +883,34 @@ put_named(bson_t *out, const char *path, Comparison comparison, const char *name
 				 });
 }
 
-bool
+Outcome
 put_condition(bson_t *out, const Condition *condition, const Operand *operands)
 {
 	const Operand *operand = condition->operand >= 0 ? &operands[condition->operand] : nullptr;
-	Items nulls;
+	Comparison comparison = condition->comparison;
+	Elements elements;
 
-	switch (condition->comparison)
-	{
-		case Comparison::is_null:
-			nulls = new_items();
-			add_null_alternatives(&nulls, condition->path);
-			put_any(out, &nulls);
-			return true;
-		case Comparison::is_not_null:
-			put_not_null(out, condition);
-			return true;
-		case Comparison::is_true:
-		case Comparison::is_not_false:
-			put_truth(out, condition->path, true,
-					  condition->comparison == Comparison::is_not_false);
-			return true;
-		case Comparison::is_false:
-		case Comparison::is_not_true:
-			put_truth(out, condition->path, false,
-					  condition->comparison == Comparison::is_not_true);
-			return true;
-		default:
-			break;
-	}
-
-	put_prefix_guards(out, condition->path);
+	if (put_test(out, condition))
+		return Outcome::condition;
 	if (operand->name != nullptr)
 	{
-		put_named(out, condition->path, condition->comparison, operand->name);
-		return true;
+		put_prefix_guards(out, condition->path);
+		put_named(out, condition->path, comparison, operand->name);
+		return Outcome::condition;
 	}
+	if (comparison == Comparison::distinct || comparison == Comparison::not_distinct)
+		return put_distinction(out, condition, operand);
 	if (operand->isnull)
-		return false;
-	Outcome outcome = condition->comparison == Comparison::any_of
-						  ? put_any_of(out, condition, operand)
-						  : put_comparison(out, condition, operand);
-	return outcome == Outcome::condition;
+		return Outcome::nothing;
+	if (comparison == Comparison::not_equal || comparison == Comparison::none_of ||
+		comparison == Comparison::not_like)
+		return put_negative(out, condition, operand);
+
+	if (comparison == Comparison::like || comparison == Comparison::starts_with)
+		return put_like(out, condition, operand);
+	put_prefix_guards(out, condition->path);
+	return comparison == Comparison::any_of ? put_any_of(out, condition, operand, &elements)
+											: put_comparison(out, condition, operand);
 }
 
 } // namespace bridge

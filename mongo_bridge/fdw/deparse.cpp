@@ -19,6 +19,16 @@ namespace bridge
  * How a plan keeps a condition
  */
 
+bool
+is_junction(const Condition *condition)
+{
+	return condition->comparison == Comparison::either ||
+		   condition->comparison == Comparison::both || condition->comparison == Comparison::neither;
+}
+
+/* A junction's conditions follow the four things that a condition is made of. */
+static constexpr int condition_length = 4;
+
 List *
 condition_to_list(const Condition *condition)
 {
@@ -39,9 +49,58 @@ condition_from_list(List *list)
 	return condition;
 }
 
+List *
+condition_children(List *list)
+{
+	return list_copy_tail(list, condition_length);
+}
+
 /*
  * The command
  */
+
+static Outcome put_junction(bson_t *out, Comparison junction, List *children,
+							const Operand *operands);
+
+static Outcome
+put_any_condition(bson_t *out, List *list, const Operand *operands)
+{
+	Condition condition = condition_from_list(list);
+
+	return is_junction(&condition)
+			   ? put_junction(out, condition.comparison, condition_children(list), operands)
+			   : put_condition(out, &condition, operands);
+}
+
+static Outcome
+put_junction(bson_t *out, Comparison junction, List *children, const Operand *operands)
+{
+	Items items = new_items();
+	bool all = junction == Comparison::both;
+	Outcome neutral = all ? Outcome::everything : Outcome::nothing;
+	Outcome decisive = all ? Outcome::nothing : Outcome::everything;
+	bool negated = junction == Comparison::neither;
+	ListCell *cell;
+
+	check_stack_depth();
+	foreach (cell, children)
+	{
+		bson_t *item = new_document();
+		Outcome outcome = put_any_condition(item, lfirst_node(List, cell), operands);
+
+		if (outcome == decisive)
+			return negated ? Outcome::nothing : decisive;
+		if (outcome == Outcome::condition)
+			items.add(item);
+	}
+	if (items.count == 0)
+		return negated ? Outcome::everything : neutral;
+	if (negated)
+		BSON_APPEND_ARRAY(out, "$nor", items.array);
+	else
+		put_together(out, all ? "$and" : "$or", &items);
+	return Outcome::condition;
+}
 
 bool
 deparse_filter(const FindCommand *find, bson_t *filter)
@@ -57,11 +116,13 @@ deparse_filter(const FindCommand *find, bson_t *filter)
 	}
 	foreach (cell, find->conditions)
 	{
-		Condition condition = condition_from_list(lfirst_node(List, cell));
 		bson_t *conjunct = new_document();
-		if (!put_condition(conjunct, &condition, find->operands))
+		Outcome outcome =
+			put_any_condition(conjunct, lfirst_node(List, cell), find->operands);
+		if (outcome == Outcome::nothing)
 			return false;
-		conjuncts.add(conjunct);
+		if (outcome == Outcome::condition)
+			conjuncts.add(conjunct);
 	}
 
 	put_together(filter, "$and", &conjuncts);

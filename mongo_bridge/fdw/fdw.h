@@ -5,7 +5,7 @@
  *   plan.cpp        paths and plans
  *   sort.cpp        which orders MongoDB may sort by, and how
  *   aggregate.cpp   which aggregates it may compute, and how (group_command.cpp, group_plain.cpp)
- *   condition.cpp   a plan's condition, with the value of its operand, to a filter
+ *   condition.cpp   a plan's condition, with the value of its operand, to a filter (pattern.cpp, json_path.cpp)
  *   deparse.cpp     … and all of them to a find command, or to an aggregation pipeline
  *   scan.cpp        running it, and EXPLAIN
  *   modify.cpp      writing
@@ -38,7 +38,8 @@ enum class FieldKind
 	instant,	/* timestamptz */
 	wall_clock, /* timestamp */
 	day,		/* date */
-	uuid		/* uuid */
+	uuid,		/* uuid */
+	json_text	/* what ->> shows of a field in jsonb or json */
 };
 
 FieldKind field_kind(Oid type);
@@ -46,30 +47,44 @@ FieldKind field_kind(Oid type);
 enum class Comparison
 {
 	equal,
+	not_equal,
 	less,
 	less_equal,
 	greater,
 	greater_equal,
 	any_of,
+	none_of,
+	distinct,
+	not_distinct,
+	like,
+	not_like,
+	starts_with,
 	is_null,
 	is_not_null,
 	is_true,
 	is_false,
 	is_not_true,
-	is_not_false
+	is_not_false,
+	either, /* of conditions: at least one holds … */
+	both,	/* … all do … */
+	neither /* … none does */
 };
 
-/* One condition on one field.  In a plan it is a List, so that plans can be copied. */
+/* One condition on one field, or on several conditions.  In a plan it is a List, so that plans can be copied. */
 struct Condition
 {
-	const char *path;
+	const char *path; /* "": none */
 	Comparison comparison;
 	FieldKind kind;
 	int operand; /* its number among the plan's expressions; -1: none */
 };
 
+bool is_junction(const Condition *condition);
+
+/* The conditions under a junction follow in its list. */
 List *condition_to_list(const Condition *condition);
 Condition condition_from_list(List *list);
+List *condition_children(List *list);
 
 /*
  * shippable.cpp: what a clause becomes.  An exact condition holds for a document just if the clause does for its row; one
@@ -79,8 +94,9 @@ struct Shippable
 {
 	Condition condition;
 	Expr *operand; /* null: none */
-	Var *column;
+	Var *column;   /* null: a junction */
 	bool exact;
+	List *children; /* of Shippable: what a junction joins */
 };
 
 bool clause_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, Expr *clause,
@@ -102,8 +118,36 @@ struct Operand
 	const char *name; /* null: the value is known */
 };
 
-/* condition.cpp: writes a condition into an empty document; false if no value satisfies it. */
-bool put_condition(bson_t *out, const Condition *condition, const Operand *operands);
+/* What became of a condition. */
+enum class Outcome
+{
+	condition,
+	nothing,   /* no document satisfies it */
+	everything /* every document does */
+};
+
+/* condition.cpp: writes a condition on a field into an empty document. */
+Outcome put_condition(bson_t *out, const Condition *condition, const Operand *operands);
+
+/* pattern.cpp: what a pattern of LIKE begins with. */
+struct Pattern
+{
+	char *prefix;
+	bool whole; /* there is no more: it is an equality */
+	bool exact; /* what follows may be anything */
+};
+
+Pattern pattern_read(Comparison comparison, const char *text);
+void put_prefix(bson_t *out, const char *path, const char *prefix);
+
+struct Items;
+
+/* json_path.cpp: the column of an expression like c -> 'a' ->> 'b', and its path; null if it is none. */
+Var *json_text_field(RelOptInfo *relation, Oid foreign_table, Expr *expression, const char **path);
+
+/* Whether ->> shows a text of strings alone. */
+bool only_strings_show(const char *text);
+void put_json_text(bson_t *out, const char *path, const Items *values, bool others);
 
 /* The condition that a document is the tenant's. */
 void put_tenant(bson_t *out, const char *path, const Operand *tenant);

@@ -196,6 +196,7 @@ put_fits(bson_t *out, const char *key, const Output *guard)
 			put_fits_date(out, key, path, true);
 			break;
 		case FieldKind::uuid:
+		case FieldKind::json_text:
 		case FieldKind::other:
 			elog(ERROR, "column of path \"%s\" has no guard", path);
 	}

@@ -285,6 +285,7 @@ is_natural(FieldKind kind, bson_type_t type)
 		case FieldKind::day:
 			return type == BSON_TYPE_DATE_TIME;
 		case FieldKind::uuid:
+		case FieldKind::json_text:
 		case FieldKind::other:
 			break;
 	}

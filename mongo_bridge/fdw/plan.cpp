@@ -40,12 +40,32 @@ shippable(PlannerInfo *root, RelOptInfo *relation, Expr *clause, Shippable *resu
 		   clause_shippable(root, relation, table->foreign_table, clause, result);
 }
 
+/* Whether an index can be expected to find the documents of a condition. */
 static bool
-is_equality(const Condition *condition)
+is_equality(const Shippable *part)
 {
-	return condition->comparison == Comparison::equal ||
-		   condition->comparison == Comparison::any_of ||
-		   condition->comparison == Comparison::is_true;
+	ListCell *cell;
+
+	switch (part->condition.comparison)
+	{
+		case Comparison::equal:
+		case Comparison::any_of:
+		case Comparison::not_distinct:
+		case Comparison::is_true:
+			return true;
+		case Comparison::either:
+			foreach (cell, part->children)
+				if (!is_equality(static_cast<Shippable *>(lfirst(cell))))
+					return false;
+			return true;
+		case Comparison::both:
+			foreach (cell, part->children)
+				if (is_equality(static_cast<Shippable *>(lfirst(cell))))
+					return true;
+			return false;
+		default:
+			return false;
+	}
 }
 
 /*
@@ -111,7 +131,7 @@ estimate_scan(PlannerInfo *root, RelOptInfo *relation, List *clauses, double row
 		Shippable part;
 		bool ships = shippable(root, relation, restriction->clause, &part);
 
-		by_index = by_index || (ships && is_equality(&part.condition));
+		by_index = by_index || (ships && is_equality(&part));
 		if (!ships || !part.exact)
 			local = lappend(local, restriction);
 		if (!ships)
@@ -406,6 +426,34 @@ is_json(Oid type)
 	return getBaseType(type) == JSONBOID || getBaseType(type) == JSONOID;
 }
 
+/*
+ * A condition as the plan keeps it.
+ *
+ * Its column is fetched even if nothing else wants it, so that a value that MongoDB lets pass but that does not fit the column
+ * (1.5 < 2 in an integer column) is an error and not a row.  Nothing like that passes IS NULL, and everything fits json.
+ */
+static List *
+add_condition(const Shippable *part, PlanParts *parts)
+{
+	Condition condition = part->condition;
+	ListCell *cell;
+
+	if (part->operand != nullptr)
+	{
+		condition.operand = list_length(parts->operands);
+		parts->operands = lappend(parts->operands, part->operand);
+	}
+	if (part->column != nullptr && condition.comparison != Comparison::is_null &&
+		!is_json(part->column->vartype))
+		parts->wanted = bms_add_member(parts->wanted,
+									   part->column->varattno - FirstLowInvalidHeapAttributeNumber);
+
+	List *list = condition_to_list(&condition);
+	foreach (cell, part->children)
+		list = lappend(list, add_condition(static_cast<Shippable *>(lfirst(cell)), parts));
+	return list;
+}
+
 static void
 add_clause(PlannerInfo *root, RelOptInfo *relation, Expr *clause, PlanParts *parts)
 {
@@ -420,22 +468,7 @@ add_clause(PlannerInfo *root, RelOptInfo *relation, Expr *clause, PlanParts *par
 		parts->exact = lappend(parts->exact, clause);
 	else
 		parts->local = lappend(parts->local, clause);
-
-	if (part.operand != nullptr)
-	{
-		part.condition.operand = list_length(parts->operands);
-		parts->operands = lappend(parts->operands, part.operand);
-	}
-	parts->conditions = lappend(parts->conditions, condition_to_list(&part.condition));
-
-	/*
-	 * The column is fetched even if nothing else wants it, so that a value that MongoDB lets pass but that does not fit the
-	 * column (1.5 < 2 in an integer column) is an error and not a row.  Nothing like that passes IS NULL, and everything
-	 * fits json.
-	 */
-	if (part.condition.comparison != Comparison::is_null && !is_json(part.column->vartype))
-		parts->wanted = bms_add_member(parts->wanted,
-									   part.column->varattno - FirstLowInvalidHeapAttributeNumber);
+	parts->conditions = lappend(parts->conditions, add_condition(&part, parts));
 }
 
 static PlanParts

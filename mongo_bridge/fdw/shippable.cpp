@@ -84,6 +84,8 @@ operand_fits(FieldKind kind, Oid type)
 			return type == DATEOID;
 		case FieldKind::uuid:
 			return type == UUIDOID;
+		case FieldKind::json_text:
+			return type == TEXTOID;
 		case FieldKind::other:
 			break;
 	}
@@ -139,14 +141,22 @@ compares_bytes(Oid collation)
 	return locale != nullptr && is_c_utf8(locale);
 }
 
+/* Equality is that of the bytes under every deterministic collation. */
 static bool
 collation_allows(FieldKind kind, Comparison comparison, Oid collation)
 {
-	if (kind != FieldKind::string)
+	if (kind != FieldKind::string && kind != FieldKind::json_text)
 		return true;
-	if (comparison == Comparison::equal || comparison == Comparison::any_of)
-		return OidIsValid(collation) && get_collation_isdeterministic(collation);
-	return compares_bytes(collation);
+	switch (comparison)
+	{
+		case Comparison::less:
+		case Comparison::less_equal:
+		case Comparison::greater:
+		case Comparison::greater_equal:
+			return compares_bytes(collation);
+		default:
+			return OidIsValid(collation) && get_collation_isdeterministic(collation);
+	}
 }
 
 /* What an operator of the type's own btree family does with a field on its left side. */
@@ -175,7 +185,7 @@ comparison_of(Oid op, Oid column_type, FieldKind kind, Comparison *comparison)
 		default:
 			return false;
 	}
-	return kind != FieldKind::boolean && kind != FieldKind::uuid;
+	return kind != FieldKind::boolean && kind != FieldKind::uuid && kind != FieldKind::json_text;
 }
 
 Var *
@@ -203,17 +213,60 @@ is_operand(PlannerInfo *root, RelOptInfo *relation, Expr *expression)
 		   !contain_volatile_functions(node) && !contain_subplans(node);
 }
 
-static void
-describe_column(Oid foreign_table, Var *column, Shippable *result)
+/* The field that an expression is: a column, or what ->> shows of one; false if it is none. */
+static bool
+describe_field(RelOptInfo *relation, Oid foreign_table, Expr *expression, Shippable *result)
 {
-	ColumnOptions options = column_options(foreign_table, column->varattno);
+	Var *column = column_of(relation, expression);
 
+	*result = {};
 	result->column = column;
-	result->condition.path = options.document ? nullptr : options.path;
-	result->condition.kind = field_kind(getBaseType(column->vartype));
 	result->condition.operand = -1;
-	result->operand = nullptr;
 	result->exact = true;
+	if (column != nullptr)
+	{
+		ColumnOptions options = column_options(foreign_table, column->varattno);
+		result->condition.path = options.path;
+		result->condition.kind = field_kind(getBaseType(column->vartype));
+		return !options.document;
+	}
+	result->condition.kind = FieldKind::json_text;
+	result->column = json_text_field(relation, foreign_table, expression, &result->condition.path);
+	return result->column != nullptr;
+}
+
+/* The type whose operators compare a field. */
+static Oid
+field_type(const Shippable *field)
+{
+	return field->condition.kind == FieldKind::json_text ? TEXTOID
+														 : getBaseType(field->column->vartype);
+}
+
+/* Whether ->> shows no text among the operand's but of strings. */
+static bool
+json_text_is_exact(Expr *operand)
+{
+	if (!IsA(operand, Const))
+		return false;
+
+	auto *constant = reinterpret_cast<Const *>(operand);
+	if (constant->constisnull)
+		return true;
+	if (constant->consttype == TEXTOID)
+		return only_strings_show(TextDatumGetCString(constant->constvalue));
+	if (constant->consttype != TEXTARRAYOID)
+		return false;
+
+	Datum *texts;
+	bool *nulls;
+	int count;
+	deconstruct_array(DatumGetArrayTypeP(constant->constvalue), TEXTOID, -1, false, TYPALIGN_INT,
+					  &texts, &nulls, &count);
+	for (int i = 0; i < count; i++)
+		if (!nulls[i] && !only_strings_show(TextDatumGetCString(texts[i])))
+			return false;
+	return true;
 }
 
 /* Whether a comparison of numerics is the same in both worlds: against small integers, NaN and the infinities. */
@@ -229,68 +282,168 @@ decimal_is_exact(Expr *operand)
 		   numeric_is_small_integer(number, &value);
 }
 
+/* An operator with a field on one side: "other" is what stands on the other one, and "op" has the field on its left. */
 static bool
-comparison_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, OpExpr *clause,
-					 Shippable *result)
+describe_sides(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, OpExpr *clause, Oid *op,
+			   Expr **other, Shippable *result)
 {
 	if (list_length(clause->args) != 2)
 		return false;
 
 	auto *left = static_cast<Expr *>(linitial(clause->args));
 	auto *right = static_cast<Expr *>(lsecond(clause->args));
-	Oid op = clause->opno;
-	Var *column = column_of(relation, left);
-
-	if (column == nullptr)
+	*op = clause->opno;
+	*other = right;
+	if (!describe_field(relation, foreign_table, left, result))
 	{
-		column = column_of(relation, right);
-		right = left;
-		op = get_commutator(op);
+		*other = left;
+		*op = get_commutator(*op);
+		if (!OidIsValid(*op) || !describe_field(relation, foreign_table, right, result))
+			return false;
 	}
-	if (column == nullptr || !OidIsValid(op) || !is_operand(root, relation, right))
-		return false;
-
-	Oid left_type;
-	Oid right_type;
-	op_input_types(op, &left_type, &right_type);
-	describe_column(foreign_table, column, result);
-	Condition *condition = &result->condition;
-	if (condition->path == nullptr || !operand_fits(condition->kind, getBaseType(right_type)) ||
-		!comparison_of(op, getBaseType(column->vartype), condition->kind, &condition->comparison) ||
-		!collation_allows(condition->kind, condition->comparison, clause->inputcollid))
-		return false;
-
-	result->operand = right;
-	if (condition->kind == FieldKind::decimal)
-		result->exact = decimal_is_exact(right);
-	return true;
+	return is_operand(root, relation, *other);
 }
 
-/* column = ANY (array), which is also what IN (list) is. */
+/* "<>" is in no operator family, but its negator is. */
+static bool
+is_inequality(Oid op, Oid type, FieldKind kind)
+{
+	Oid negator = get_negator(op);
+	Comparison comparison;
+
+	return OidIsValid(negator) && comparison_of(negator, type, kind, &comparison) &&
+		   comparison == Comparison::equal;
+}
+
+static bool
+comparison_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, OpExpr *clause,
+					 Shippable *result)
+{
+	Expr *operand;
+	Oid op;
+	Oid left_type;
+	Oid right_type;
+
+	if (!describe_sides(root, relation, foreign_table, clause, &op, &operand, result))
+		return false;
+
+	Condition *condition = &result->condition;
+	result->operand = operand;
+	op_input_types(op, &left_type, &right_type);
+	Oid type = field_type(result);
+	if (!operand_fits(condition->kind, getBaseType(right_type)))
+		return false;
+	if (is_inequality(op, type, condition->kind))
+		condition->comparison = Comparison::not_equal;
+	else if (!comparison_of(op, type, condition->kind, &condition->comparison))
+		return false;
+	if (!collation_allows(condition->kind, condition->comparison, clause->inputcollid))
+		return false;
+
+	if (condition->kind == FieldKind::decimal)
+		result->exact = decimal_is_exact(result->operand);
+	else if (condition->kind == FieldKind::json_text)
+		result->exact = json_text_is_exact(result->operand);
+	/* What is not known for certain cannot be negated; nor is a jsonb's undefined, which is no null here. */
+	return condition->comparison != Comparison::not_equal ||
+		   (result->exact && condition->kind != FieldKind::json_text);
+}
+
+/* column = ANY (array), which is also what IN (list) is, and column <> ALL (array), NOT IN. */
 static bool
 any_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, ScalarArrayOpExpr *clause,
 			  Shippable *result)
 {
 	auto *array = static_cast<Expr *>(lsecond(clause->args));
-	Var *column = column_of(relation, static_cast<Expr *>(linitial(clause->args)));
+	Comparison comparison;
 
-	if (!clause->useOr || column == nullptr || !is_operand(root, relation, array))
+	if (!describe_field(relation, foreign_table, static_cast<Expr *>(linitial(clause->args)),
+						result) ||
+		!is_operand(root, relation, array))
 		return false;
 
-	describe_column(foreign_table, column, result);
 	Condition *condition = &result->condition;
 	Oid element = get_base_element_type(exprType(reinterpret_cast<Node *>(array)));
-	if (condition->path == nullptr || !operand_fits(condition->kind, getBaseType(element)) ||
-		!comparison_of(clause->opno, getBaseType(column->vartype), condition->kind,
-					   &condition->comparison) ||
-		condition->comparison != Comparison::equal ||
+	Oid type = field_type(result);
+	bool matches = clause->useOr ? comparison_of(clause->opno, type, condition->kind, &comparison) &&
+									   comparison == Comparison::equal
+								 : is_inequality(clause->opno, type, condition->kind);
+	if (!matches || !operand_fits(condition->kind, getBaseType(element)) ||
 		!collation_allows(condition->kind, Comparison::any_of, clause->inputcollid))
 		return false;
 
-	condition->comparison = Comparison::any_of;
+	condition->comparison = clause->useOr ? Comparison::any_of : Comparison::none_of;
 	result->operand = array;
-	result->exact = condition->kind != FieldKind::decimal;
+	if (condition->kind == FieldKind::json_text)
+		result->exact = json_text_is_exact(array);
+	else
+		result->exact = condition->kind != FieldKind::decimal;
+	return clause->useOr || (result->exact && condition->kind != FieldKind::json_text);
+}
+
+/* IS DISTINCT FROM is an operator "=" with another word. */
+static bool
+distinct_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, OpExpr *clause,
+				   Comparison comparison, Shippable *result)
+{
+	if (!comparison_shippable(root, relation, foreign_table, clause, result) || !result->exact ||
+		result->condition.comparison != Comparison::equal ||
+		result->condition.kind == FieldKind::json_text)
+		return false;
+	result->condition.comparison = comparison;
 	return true;
+}
+
+/* The operators and functions that look at the beginning of a string. */
+static bool
+pattern_comparison(Oid function, Comparison *comparison)
+{
+	switch (function)
+	{
+		case F_TEXTLIKE:
+		case F_NAMELIKE:
+			*comparison = Comparison::like;
+			return true;
+		case F_TEXTNLIKE:
+		case F_NAMENLIKE:
+			*comparison = Comparison::not_like;
+			return true;
+		case F_STARTS_WITH:
+			*comparison = Comparison::starts_with;
+			return true;
+		default:
+			return false;
+	}
+}
+
+static bool
+pattern_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, Oid function,
+				  List *arguments, Oid collation, Shippable *result)
+{
+	Comparison comparison;
+
+	if (!pattern_comparison(function, &comparison))
+		return false;
+
+	auto *operand = static_cast<Expr *>(lsecond(arguments));
+	if (!describe_field(relation, foreign_table, static_cast<Expr *>(linitial(arguments)), result) ||
+		result->condition.kind != FieldKind::string || !is_operand(root, relation, operand) ||
+		exprType(reinterpret_cast<Node *>(operand)) != TEXTOID ||
+		!collation_allows(FieldKind::string, comparison, collation))
+		return false;
+	result->condition.comparison = comparison;
+	result->operand = operand;
+	result->exact = false;
+	if (IsA(operand, Const) && !reinterpret_cast<Const *>(operand)->constisnull)
+	{
+		Pattern pattern = pattern_read(
+			comparison == Comparison::not_like ? Comparison::like : comparison,
+			TextDatumGetCString(reinterpret_cast<Const *>(operand)->constvalue));
+		result->exact = pattern.exact;
+		if (pattern.prefix[0] == '\0' && !pattern.exact)
+			return false;
+	}
+	return result->exact || comparison != Comparison::not_like;
 }
 
 /* A condition that is a column and a verb. */
@@ -298,13 +451,11 @@ static bool
 test_shippable(RelOptInfo *relation, Oid foreign_table, Expr *argument, Comparison comparison,
 			   Shippable *result)
 {
-	Var *column = column_of(relation, argument);
-
-	if (column == nullptr)
+	if (!describe_field(relation, foreign_table, argument, result) ||
+		result->condition.kind == FieldKind::json_text)
 		return false;
-	describe_column(foreign_table, column, result);
 	result->condition.comparison = comparison;
-	return result->condition.path != nullptr;
+	return true;
 }
 
 static Comparison
@@ -328,6 +479,98 @@ comparison_of_test(BoolTestType type)
 	return Comparison::is_not_null;
 }
 
+/*
+ * Several conditions
+ */
+
+/*
+ * A junction is exact if all that it joins are.  Of a conjunction the parts that are not shippable may be left to the local
+ * evaluation; of "neither" all must be, and exact: what lets too much pass would keep too much away.
+ */
+static bool
+junction_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, Comparison junction,
+				   List *clauses, Shippable *result)
+{
+	List *children = NIL;
+	bool exact = true;
+	ListCell *cell;
+
+	check_stack_depth();
+	foreach (cell, clauses)
+	{
+		auto *child = static_cast<Shippable *>(palloc0(sizeof(Shippable)));
+
+		if (clause_shippable(root, relation, foreign_table, static_cast<Expr *>(lfirst(cell)), child))
+		{
+			children = lappend(children, child);
+			exact = exact && child->exact;
+		}
+		else if (junction == Comparison::both)
+			exact = false;
+		else
+			return false;
+	}
+	*result = {};
+	result->condition = {"", junction, FieldKind::other, -1};
+	result->children = children;
+	result->exact = exact;
+	return children != NIL && (exact || junction != Comparison::neither);
+}
+
+/*
+ * A filter passes a document just if the clause is true, so it takes no notice of the difference between false and null.  Where
+ * that matters it is made of two: the clause, and its negation, which is true just if the clause is false.
+ */
+static bool
+truth_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, BooleanTest *test,
+				Shippable *result)
+{
+	auto *negation =
+		reinterpret_cast<Expr *>(negate_clause(reinterpret_cast<Node *>(copyObject(test->arg))));
+	Comparison junction = Comparison::neither;
+	List *clauses = NIL;
+
+	switch (test->booltesttype)
+	{
+		case IS_TRUE:
+			return clause_shippable(root, relation, foreign_table, test->arg, result);
+		case IS_FALSE:
+			return clause_shippable(root, relation, foreign_table, negation, result);
+		case IS_NOT_TRUE:
+			clauses = list_make1(test->arg);
+			break;
+		case IS_NOT_FALSE:
+			clauses = list_make1(negation);
+			break;
+		case IS_UNKNOWN:
+			clauses = list_make2(test->arg, negation);
+			break;
+		case IS_NOT_UNKNOWN:
+			clauses = list_make2(test->arg, negation);
+			junction = Comparison::either;
+			break;
+	}
+	return junction_shippable(root, relation, foreign_table, junction, clauses, result);
+}
+
+static bool
+boolean_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, BoolExpr *expression,
+				  Shippable *result)
+{
+	auto *argument = static_cast<Expr *>(linitial(expression->args));
+
+	if (expression->boolop != NOT_EXPR)
+		return junction_shippable(
+			root, relation, foreign_table,
+			expression->boolop == OR_EXPR ? Comparison::either : Comparison::both,
+			expression->args, result);
+	if (IsA(argument, DistinctExpr))
+		return distinct_shippable(root, relation, foreign_table,
+								  reinterpret_cast<OpExpr *>(argument), Comparison::not_distinct,
+								  result);
+	return test_shippable(relation, foreign_table, argument, Comparison::is_false, result);
+}
+
 bool
 clause_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, Expr *clause,
 				 Shippable *result)
@@ -335,11 +578,25 @@ clause_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, Exp
 	switch (nodeTag(clause))
 	{
 		case T_OpExpr:
-			return comparison_shippable(root, relation, foreign_table,
-										reinterpret_cast<OpExpr *>(clause), result);
+		{
+			auto *op = reinterpret_cast<OpExpr *>(clause);
+			return comparison_shippable(root, relation, foreign_table, op, result) ||
+				   pattern_shippable(root, relation, foreign_table, get_opcode(op->opno), op->args,
+									 op->inputcollid, result);
+		}
+		case T_FuncExpr:
+		{
+			auto *call = reinterpret_cast<FuncExpr *>(clause);
+			return pattern_shippable(root, relation, foreign_table, call->funcid, call->args,
+									 call->inputcollid, result);
+		}
 		case T_ScalarArrayOpExpr:
 			return any_shippable(root, relation, foreign_table,
 								 reinterpret_cast<ScalarArrayOpExpr *>(clause), result);
+		case T_DistinctExpr:
+			return distinct_shippable(root, relation, foreign_table,
+									  reinterpret_cast<OpExpr *>(clause), Comparison::distinct,
+									  result);
 		case T_NullTest:
 		{
 			auto *test = reinterpret_cast<NullTest *>(clause);
@@ -353,16 +610,12 @@ clause_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, Exp
 		{
 			auto *test = reinterpret_cast<BooleanTest *>(clause);
 			return test_shippable(relation, foreign_table, test->arg,
-								  comparison_of_test(test->booltesttype), result);
+								  comparison_of_test(test->booltesttype), result) ||
+				   truth_shippable(root, relation, foreign_table, test, result);
 		}
 		case T_BoolExpr:
-		{
-			auto *expression = reinterpret_cast<BoolExpr *>(clause);
-			return expression->boolop == NOT_EXPR &&
-				   test_shippable(relation, foreign_table,
-								  static_cast<Expr *>(linitial(expression->args)),
-								  Comparison::is_false, result);
-		}
+			return boolean_shippable(root, relation, foreign_table,
+									 reinterpret_cast<BoolExpr *>(clause), result);
 		case T_Var:
 		case T_RelabelType:
 			return test_shippable(relation, foreign_table, clause, Comparison::is_true, result);

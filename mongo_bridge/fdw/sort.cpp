@@ -66,6 +66,7 @@ sorts_alike(FieldKind kind, Oid collation)
 			return compares_bytes(collation);
 		case FieldKind::decimal:
 		case FieldKind::uuid:
+		case FieldKind::json_text:
 		case FieldKind::other:
 			break;
 	}
@@ -81,6 +82,9 @@ leaves_no_null(const Condition *condition)
 		case Comparison::is_null:
 		case Comparison::is_not_true:
 		case Comparison::is_not_false:
+		case Comparison::distinct:
+		case Comparison::not_distinct:
+		case Comparison::none_of: /* of an empty array */
 			return false;
 		default:
 			return true;
@@ -98,7 +102,7 @@ condition_leaves_no_null(PlannerInfo *root, RelOptInfo *relation, Oid foreign_ta
 		Shippable part;
 
 		if (clause_shippable(root, relation, foreign_table, restriction->clause, &part) &&
-			part.column->varattno == column->varattno && leaves_no_null(&part.condition))
+			part.column != nullptr && part.column->varattno == column->varattno && leaves_no_null(&part.condition))
 			return true;
 	}
 	return false;

@@ -64,13 +64,14 @@ my %columns = (
 		[ map { "'$_'::uuid" } '00112233-4455-6677-8899-aabbccddeeff', '11112233-4455-6677-8899-aabbccddeeff' ] ],
 	x => [ 'int', 'a.x', [], [ 1, 2 ] ],
 	y => [ 'text', 'a.y', [], [ "'p'", "'q'" ] ],
-	j => [ 'jsonb', 'j', [ '1', '"a"', '{"k": 1}', '[1, 2]', '[null]', '{}' ], [ "'1'::jsonb", "'{}'::jsonb" ] ],
+	j => [ 'jsonb', 'j', [ '1', '"a"', '{"k": 1}', '[1, 2]', '[null]', '{}', '{"k": "v"}', '{"k": "v", "n": {"k": "w"}}', '{"n": {"k": "v"}}', '{"k": "1"}', '{"k": ["v"]}', '[{"k": "v"}]', '{"k": true}',
+			'{"k": "true"}', '{"n": [{"k": "v"}]}', '{"k": null}', '{"k": {"$symbol": "v"}}', '{"k": {"$numberDouble": "1.5"}}', '{"k": {"$oid": "650000000000000000000001"}}' ], [ "'1'::jsonb", "'{}'::jsonb" ] ],
 	k => [ 'int', 'k', [], [ 10, 100, 200 ] ],
 	m => [ 'int NOT NULL', 'm', [], [ 1, 2, 3 ] ]);
 my @names = sort keys %columns;
 
 # Of the clean collection: what a column's own type is stored as, so that groups need no exact command.
-my %natural = (i => qr/^-?\d/, b => qr/numberLong/, s => qr/^\d/, f => qr/numberDouble": "-?[\d.]+"/, n => qr/numberDecimal": "[\d.]+"/, t => qr/^"/, j => qr/^[1"]/);
+my %natural = (i => qr/^-?\d/, b => qr/numberLong/, s => qr/^\d/, f => qr/numberDouble": "-?[\d.]+"/, n => qr/numberDecimal": "[\d.]+"/, t => qr/^"/, j => qr/^[1"]|"n"/);
 
 my @nested = ('{"x": 1, "y": "p"}', '{"x": 2, "y": "q"}', '{"x": {"$numberLong": "1"}}', '{"y": null}', '[{"x": 1, "y": "p"}]', '[]', '5', 'null', '{}', '[[{"x": 2}]]');
 
@@ -152,17 +153,22 @@ sub condition
 	my ($depth) = @_;
 	my $name = pick(@names);
 	my $kind = rand;
-	return '(' . condition(1) . pick(' OR ', ' AND ') . condition(1) . ')' if !$depth && $kind < 0.15;
-	return 'NOT (' . condition(1) . ')' if !$depth && $kind < 0.2;
+	return '(' . join(pick(' OR ', ' AND '), map { condition($depth + 1) } 0 .. 1 + int(rand 2)) . ')' if $depth < 2 && $kind < 0.16;
+	return 'NOT (' . condition($depth + 1) . ')' if $depth < 2 && $kind < 0.2;
+	return '(' . condition($depth + 1) . ') IS ' . pick('', 'NOT ') . pick('TRUE', 'FALSE', 'UNKNOWN') if $depth < 2 && $kind < 0.25;
 	return "$name IS " . pick('NULL', 'NOT NULL') if $kind < 0.35;
 	return pick('o', 'NOT o', 'o IS TRUE', 'o IS NOT TRUE', 'o IS FALSE', 'o IS NOT FALSE', 'o IS UNKNOWN', 'o IS NOT UNKNOWN') if $kind < 0.42;
 	$name = 'i' if $name eq 'j';
 	return "$name IN (" . join(', ', map { constant($name) } 1 .. 3) . ')' if $kind < 0.5;
 	return "$name = ANY (ARRAY[" . join(', ', constant($name), constant($name), 'NULL') . '])' if $kind < 0.55;
 	return "$name IS " . pick('', 'NOT ') . 'DISTINCT FROM ' . constant($name) if $kind < 0.6;
-	return "$name NOT IN (" . join(', ', map { constant($name) } 1 .. 2) . ')' if $kind < 0.63;
-	return pick("t LIKE 'a%'", "t LIKE 'ab\\_%'", "t LIKE '%b%'", "t NOT LIKE 'a%'", "t LIKE 'a.c%'", "t ~ '^a'", "starts_with(t, 'a')", "t LIKE '65%'", "v LIKE 'x%'", "lower(t) = 'a'") if $kind < 0.7;
-	return pick("$name = (SELECT " . constant($name) . ')', pick('b', 's', 'f', 'n', 'x', 'k', 'm') . ' = i', "k % 3 = 1", "$name BETWEEN " . constant($name) . ' AND ' . constant($name)) if $kind < 0.76;
+	return "$name NOT IN (" . join(', ', map { constant($name) } 1 .. 2) . ')' if $kind < 0.61;
+	return "$name <> ALL (ARRAY[" . pick('', constant($name), constant($name) . ', NULL') . "]::$columns{$name}[0]\[])" =~ s/ NOT NULL//r if $kind < 0.62;
+	return "$name " . pick('=', '<>', 'IS DISTINCT FROM', 'IS NOT DISTINCT FROM') . ' (SELECT ' . pick('NULL::' . $columns{$name}[0] =~ s/ NOT NULL//r, constant($name)) . ')' if $kind < 0.63;
+	return pick("j->>'k'", "j->'n'->>'k'", "j->'k'->>'k'") . pick(" = 'v'", " = 'w'", " = '1'", " = 'true'", " <> 'v'", " IN ('v', 'w')", " IN ('v', '1.5')", " NOT IN ('v')", ' IS NULL', " = (SELECT 'v'::text)") if $kind < 0.66;
+	return pick("t LIKE 'a%'", "t LIKE 'ab\\_%'", "t LIKE '%b%'", "t NOT LIKE 'a%'", "t LIKE 'a.c%'", "t ~ '^a'", "starts_with(t, 'a')", "t LIKE '65%'", "v LIKE 'x%'", "lower(t) = 'a'", "t LIKE 'abc'", "t NOT LIKE 'abc'", "t LIKE '%'", "t NOT LIKE '%'", "t LIKE '\$%'", "t LIKE 'a\\\\%'",
+		"t LIKE 'a_c'", "t LIKE (SELECT 'ab%'::text)", "t NOT LIKE '650%'", "t LIKE '650000000000000000000001%'", "t LIKE '~%'", "t LIKE 'é%'", "t LIKE 'ab\\%'", "t ^@ 'ab'", "starts_with(t, '65')", "starts_with(t, '')", "y LIKE 'p%'", "y NOT LIKE 'p%'", "t LIKE NULL") if $kind < 0.72;
+	return pick("$name = (SELECT " . constant($name) . ')', pick('b', 's', 'f', 'n', 'x', 'k', 'm') . ' = i', "k % 3 = 1", "$name BETWEEN " . constant($name) . ' AND ' . constant($name)) if $kind < 0.78;
 	return "$name " . pick('=', '<', '<=', '>', '>=', '<>') . ' ' . constant($name);
 }
 
