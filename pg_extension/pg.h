@@ -123,6 +123,7 @@ extern "C"
 #include "storage/pmsignal.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
+#include "storage/procsignal.h"
 #include "storage/shmem.h"
 #include "storage/spin.h"
 #include "tcop/pquery.h"
@@ -410,6 +411,42 @@ tenancy_modify_user(ResultRelInfo *relinfo, EState *estate)
 #endif
 /* Until 17 the build of an empty B-tree ended in an fsync. */
 #define TENANCY_EMPTY_INDEX_SYNCS (PG_VERSION_NUM < 170000)
+
+/* 17 limits a transaction's time as well. */
+#if PG_VERSION_NUM >= 170000
+#define tenancy_transaction_timeout_pending() (TransactionTimeoutPending)
+#else
+#define tenancy_transaction_timeout_pending() false
+#endif
+
+/* How much is to be known of a column, -1 for the default, and where its analysis finds that: 17 moved both. */
+#if PG_VERSION_NUM >= 170000
+static inline int
+tenancy_statistics_target(Oid relation, Form_pg_attribute attribute)
+{
+	HeapTuple tuple =
+		SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(attribute->attnum));
+	bool isnull = true;
+	Datum target = (Datum) 0;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		target = SysCacheGetAttr(ATTNUM, tuple, Anum_pg_attribute_attstattarget, &isnull);
+		ReleaseSysCache(tuple);
+	}
+	return isnull ? -1 : DatumGetInt16(target);
+}
+#define tenancy_set_statistics_target(stats, attribute, target) ((stats)->attstattarget = (target))
+#else
+#define tenancy_statistics_target(relation, attribute) ((attribute)->attstattarget)
+static inline void
+tenancy_set_statistics_target(VacAttrStats *stats, Form_pg_attribute attribute, int target)
+{
+	stats->attr = static_cast<Form_pg_attribute>(palloc(ATTRIBUTE_FIXED_PART_SIZE));
+	memcpy(stats->attr, attribute, ATTRIBUTE_FIXED_PART_SIZE);
+	stats->attr->attstattarget = target;
+}
+#endif
 
 /* A walker as the tree walkers take it: 16 gave it a prototype. */
 #if PG_VERSION_NUM >= 160000

@@ -152,7 +152,7 @@ is_covered(List *paths, int index)
 	return false;
 }
 
-static void
+void
 put_projection(bson_t *out, List *paths)
 {
 	bool with_id = paths == NIL; /* the smallest field that there always is */

@@ -247,6 +247,9 @@ bool deparse_scan(const FindCommand *find, bson_t *command);
 /* The filter alone, for a second look at the same documents. */
 bool deparse_filter(const FindCommand *find, bson_t *filter);
 
+/* The paths of a projection. */
+void put_projection(bson_t *out, List *paths);
+
 /* The stages as a command. */
 void put_pipeline(bson_t *command, const FindCommand *find, const Items *stages);
 

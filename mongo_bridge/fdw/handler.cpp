@@ -3,6 +3,7 @@
  *
  * Pushing joins has no entry: the server answers for it.
  */
+#include "analyze.h"
 #include "fdw.h"
 #include "import_schema.h"
 
@@ -42,6 +43,7 @@ tenancy_mongo_handler(PG_FUNCTION_ARGS)
 
 	/* Schemas */
 	routine->ImportForeignSchema = bridge::import_foreign_schema;
+	routine->AnalyzeForeignTable = bridge::analyze_foreign_table;
 
 	/* EXPLAIN */
 	routine->ExplainForeignScan = bridge::explain_foreign_scan;

@@ -11,6 +11,7 @@
  * MongoDB can do.  Without a LIMIT such a sort is one of the paths, and a dear one: MongoDB sorts
  * many documents slower than PostgreSQL does.
  */
+#include "analyze.h"
 #include "fdw.h"
 
 namespace bridge
@@ -102,7 +103,11 @@ get_foreign_rel_size(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table)
 	if (relation->tuples <= 0)
 		relation->tuples = default_tuples;
 	if (table->options.tenant_field != nullptr)
-		relation->tuples = clamp_row_est(relation->tuples * tenant_share);
+	{
+		double share = tenant_fraction(foreign_table, relation->max_attr, &table->options,
+									   relation->tuples);
+		relation->tuples = clamp_row_est(relation->tuples * (share > 0 ? share : tenant_share));
+	}
 	set_baserel_size_estimates(root, relation);
 	if (one_document)
 		relation->rows = 1;
