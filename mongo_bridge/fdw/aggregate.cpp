@@ -1,5 +1,5 @@
 /*
- * aggregate.cpp — GROUP BY and aggregates: which ones MongoDB may compute, how, and the rows that
+ * aggregate.cpp — GROUP BY, DISTINCT and aggregates: which ones MongoDB may compute, how, and the rows that
  * come of it.
  *
  * What is computed there is what is computed here, to the last digit, or it stays here:
@@ -303,9 +303,15 @@ add_parts(Grouping *grouping, Node *expression)
 	return true;
 }
 
+static bool
+is_key(List *clause, Index reference)
+{
+	return reference != 0 && get_sortgroupref_clause_noerr(reference, clause) != nullptr;
+}
+
 bool
-grouping_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, PathTarget *target,
-				   List *having, GroupedPlan *plan)
+grouping_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, List *clause,
+				   PathTarget *target, List *having, GroupedPlan *plan)
 {
 	Grouping grouping = {root, relation, foreign_table, NIL, NIL, NIL};
 	int i = 0;
@@ -318,21 +324,18 @@ grouping_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, P
 	foreach (cell, target->exprs)
 	{
 		Index reference = get_pathtarget_sortgroupref(target, i++);
-		if (reference != 0 &&
-			get_sortgroupref_clause_noerr(reference, root->parse->groupClause) != nullptr &&
+		if (is_key(clause, reference) &&
 			!add_key(&grouping, static_cast<Expr *>(lfirst(cell)), reference))
 			return false;
 	}
 	/* GROUP BY a constant: of no document there is no group, which a command without keys does not say. */
-	if (root->parse->groupClause != NIL && grouping.outputs == NIL)
+	if (clause != NIL && grouping.outputs == NIL)
 		return false;
 	i = 0;
 	foreach (cell, target->exprs)
 	{
 		Index reference = get_pathtarget_sortgroupref(target, i++);
-		bool is_key = reference != 0 &&
-					  get_sortgroupref_clause_noerr(reference, root->parse->groupClause) != nullptr;
-		if (!is_key && !add_parts(&grouping, static_cast<Node *>(lfirst(cell))))
+		if (!is_key(clause, reference) && !add_parts(&grouping, static_cast<Node *>(lfirst(cell))))
 			return false;
 	}
 	if (!add_parts(&grouping, reinterpret_cast<Node *>(having)))

@@ -261,7 +261,7 @@ struct GroupedPlan
 	List *having; /* evaluated on them */
 };
 
-bool grouping_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table,
+bool grouping_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, List *clause,
 						PathTarget *target, List *having, GroupedPlan *plan);
 void deparse_group(const FindCommand *find, const bson_t *filter, bson_t *command);
 

@@ -351,38 +351,65 @@ add_limit_path(PlannerInfo *root, RelOptInfo *input, List *keys, RelOptInfo *out
 						 estimate.total, root->sort_pathkeys, item)));
 }
 
+/* What GROUP BY or DISTINCT groups by. */
+struct GroupRequest
+{
+	List *clause; /* of SortGroupClauses */
+	PathTarget *target;
+	List *having;
+};
+
 /* Groups that MongoDB makes: it looks at every document that matches, with some arithmetic, and
  * sends one for each group. */
 static void
-add_group_path(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output, GroupPathExtraData *extra)
+add_group_path(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output, const GroupRequest *request)
 {
-	Query *query = root->parse;
 	auto *table = static_cast<TablePlan *>(input->fdw_private);
-	PathTarget *target = root->upper_targets[UPPERREL_GROUP_AGG];
 	auto *grouped = static_cast<GroupedPlan *>(palloc0(sizeof(GroupedPlan)));
 
-	if (!table->options.pushdown || !table->all_exact || query->groupingSets != NIL ||
-		query->hasTargetSRFs || !bms_is_empty(input->lateral_relids) ||
-		!grouping_shippable(root, input, table->foreign_table, target,
-							reinterpret_cast<List *>(extra->havingQual), grouped))
+	if (!table->options.pushdown || !table->all_exact || root->parse->hasTargetSRFs ||
+		!bms_is_empty(input->lateral_relids) ||
+		!grouping_shippable(root, input, table->foreign_table, request->clause, request->target,
+							request->having, grouped))
 		return;
 
-	List *keys = get_sortgrouplist_exprs(query->groupClause, root->processed_tlist);
+	List *keys = get_sortgrouplist_exprs(request->clause, root->processed_tlist);
 	double groups =
 		keys == NIL ? 1 : estimate_num_groups(root, keys, input->rows, nullptr, nullptr);
 	Estimate scan = estimate_scan(root, input, input->baserestrictinfo, input->rows);
 	Cost fetching = input->rows * (transfer_cost + cpu_tuple_cost);
 	Cost startup = Max(scan.total - fetching, round_trip_cost) +
-				   input->rows * examine_cost * list_length(target->exprs);
+				   input->rows * examine_cost * list_length(request->target->exprs);
 
 	auto *upper = static_cast<UpperPlan *>(palloc0(sizeof(UpperPlan)));
 	upper->table = input;
 	upper->grouped = grouped;
 	output->fdw_private = upper;
 	add_path(output, reinterpret_cast<Path *>(tenancy_foreign_upper_path(
-						 root, output, target, groups, startup,
+						 root, output, request->target, groups, startup,
 						 startup + groups * (transfer_cost + cpu_tuple_cost), NIL,
 						 list_make2(makeInteger(static_cast<int>(input->relid)), NIL))));
+}
+
+static void
+add_aggregate_path(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output,
+				   const GroupPathExtraData *extra)
+{
+	GroupRequest request = {root->parse->groupClause, root->upper_targets[UPPERREL_GROUP_AGG],
+							reinterpret_cast<List *>(extra->havingQual)};
+
+	if (root->parse->groupingSets == NIL)
+		add_group_path(root, input, output, &request);
+}
+
+static void
+add_distinct_path(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output)
+{
+	GroupRequest request = {root->parse->distinctClause, root->upper_targets[UPPERREL_DISTINCT],
+							NIL};
+
+	if (!root->parse->hasDistinctOn && !root->parse->hasWindowFuncs)
+		add_group_path(root, input, output, &request);
 }
 
 void
@@ -398,7 +425,9 @@ get_foreign_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *
 		if (stage == UPPERREL_ORDERED)
 			note_sort(root, input, output);
 		else if (stage == UPPERREL_GROUP_AGG)
-			add_group_path(root, input, output, static_cast<GroupPathExtraData *>(extra));
+			add_aggregate_path(root, input, output, static_cast<GroupPathExtraData *>(extra));
+		else if (stage == UPPERREL_DISTINCT)
+			add_distinct_path(root, input, output);
 		else if (stage == UPPERREL_FINAL)
 			add_limit_path(root, input, NIL, output, static_cast<FinalPathExtraData *>(extra));
 	}

@@ -324,6 +324,9 @@ for my $aggregate ('sum(v)', 'avg(v)', 'min(v)', 'max(v)')
 }
 unlike(plan_of("SELECT $_ FROM clean_flat_int4"), qr/"\$group"/, "$_ is not") for 'count(DISTINCT v)', 'count(v) FILTER (WHERE k > 1)', 'array_agg(v)', 'sum(v + 1)', 'stddev(v)';
 like(plan_of('SELECT v, count(*) FROM clean_flat_text GROUP BY v HAVING count(*) > 1'), qr/Filter: .*count\(\*\).*"\$group"/s, 'groups, and HAVING on them');
+like(plan_of("SELECT DISTINCT $_"), qr/^Foreign Scan|\n *-> *Foreign Scan.*"\$group"/s, "DISTINCT $_ is pushed") for 'v FROM clean_flat_text', 'v, k FROM clean_flat_int4 WHERE k > 1';
+like(plan_of('SELECT DISTINCT v FROM clean_flat_text ORDER BY v LIMIT 2'), qr/^Limit.*Sort.*"\$group"/s, 'below a sort');
+unlike(plan_of("SELECT DISTINCT $_"), qr/"\$group"/, "DISTINCT $_ is not") for 'v FROM clean_flat_decimal', 'ON (v) v, k FROM clean_flat_int4', 'v + 1 FROM clean_flat_int4', '1 FROM clean_flat_int4', 'v, row_number() OVER () FROM clean_flat_int4';
 unlike(plan_of('SELECT v, count(*) FROM clean_flat_decimal GROUP BY v'), qr/"\$group"/, 'no groups by numeric');
 unlike(plan_of('SELECT count(*) FROM clean_flat_int4 WHERE v + 1 <> 1'), qr/"\$group"/, 'nor over conditions that stay here');
 is($node->safe_psql('postgres', 'SELECT count(*), count(v), sum(v), avg(v), max(v) FROM clean_flat_int4 WHERE k = -1'), '0|0|||', 'aggregates of nothing');
