@@ -33,7 +33,7 @@ constexpr int TOKEN_MAX = 120;	  /* bytes; what PgBouncer carries, and a little 
 constexpr int SIGNATURE_BYTES = 16; /* of the 32 */
 constexpr int NONCE_BYTES = 6;
 constexpr int FIELDS = 8;
-constexpr int VERIFIED_MAX = 1000; /* tokens to remember, about 200 bytes each */
+constexpr int VERIFIED_MAX = 5000; /* tokens to remember, about 200 bytes each */
 static const char *const no_token = "none";
 static const char *const hidden_statement = "SET tenancy.token";
 
