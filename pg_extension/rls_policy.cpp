@@ -4,15 +4,14 @@
  * What a table needs so that a tenant sees its own rows only, and what people forget:
  *
  *   ENABLE and FORCE      without FORCE the owner, often the application's own role, is not bound
- *   two policies          tenant_isolation_policy lets the tenant's rows through;
- * tenant_isolation_floor is restrictive, so that no permissive policy that is added later can let
- * more through WITH CHECK            a row cannot be written, or moved by UPDATE, to another tenant
+ *   two policies          tenant_isolation_policy lets the tenant's rows through; tenant_isolation_floor is restrictive, so
+ *                         that no permissive policy that is added later can let more through
+ *   WITH CHECK            a row cannot be written, or moved by UPDATE, to another tenant
  *   a default             the tenant's column fills itself in
- *   an index              that leads with the tenant's column, else every query reads every
- * tenant's rows REVOKE                TRUNCATE goes past policies; TRIGGER runs code with other
- * users' rows; REFERENCES tells whether a key exists; MAINTAIN locks everybody out; setval() on a
- * sequence breaks everybody's inserts every child           a partition that is named in a query is
- * bound by its own policies only
+ *   an index              that leads with the tenant's column, else every query reads every tenant's rows
+ *   REVOKE                TRUNCATE goes past policies; TRIGGER runs code with other users' rows; REFERENCES tells whether a
+ *                         key exists; MAINTAIN locks everybody out; setval() on a sequence breaks everybody's inserts
+ *   every child           a partition that is named in a query is bound by its own policies only
  *
  * protect_ddl() writes the statements for what is missing, so it writes nothing for a table that is
  * protected already; protect() runs that very text, as the caller.  What is missing is decided on

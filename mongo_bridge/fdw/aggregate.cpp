@@ -1,21 +1,18 @@
 /*
- * aggregate.cpp — GROUP BY, DISTINCT and aggregates: which ones MongoDB may compute, how, and the rows that
- * come of it.
+ * aggregate.cpp — GROUP BY, DISTINCT and aggregates: which ones MongoDB may compute, how, and the rows that come of it.
  *
  * What is computed there is what is computed here, to the last digit, or it stays here:
  *
- *   keys        integers, doubles, booleans, dates, strings: there as here, 1 and 1.0 are one
- * group, so are null and missing. Not numeric, where a double and a decimal that look the same are
- * two values there; not uuid. count       of rows, or of values that are not null. sum, avg    of
- * integers, as long for smallint and integer and as decimal for bigint, so that nothing overflows
- * into a double; avg is divided here.  Sums of doubles depend on the order of their terms, as
- * everywhere. min, max    of integers, dates, and strings where the collation compares bytes;
- * bool_and, bool_or likewise.
+ *   keys        integers, doubles, booleans, dates, strings: there as here, 1 and 1.0 are one group, so are null and
+ *               missing.  Not numeric, where a double and a decimal that look the same are two values there; not uuid.
+ *   count       of rows, or of values that are not null.
+ *   sum, avg    of integers, as long for smallint and integer and as decimal for bigint, so that nothing overflows into a
+ *               double; avg is divided here.  Sums of doubles depend on the order of their terms, as everywhere.
+ *   min, max    of integers, dates, and strings where the collation compares bytes; bool_and, bool_or likewise.
  *
- * A value that does not fit its column is an error when a row is read, and here no row is.  So each
- * group counts the documents whose values do not fit, of the columns that an aggregate or a
- * condition looks at; more than none is an error. HAVING is evaluated here, on the groups.  Without
- * GROUP BY there is one row even where no document matches.
+ * A value that does not fit its column is an error when a row is read, and here no row is.  So each group counts the
+ * documents whose values do not fit, of the columns that an aggregate or a condition looks at; more than none is an error.
+ * HAVING is evaluated here, on the groups.  Without GROUP BY there is one row even where no document matches.
  */
 #include "../client/client.h"
 #include "bson_convert.h"

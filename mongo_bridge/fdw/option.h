@@ -1,12 +1,11 @@
 /*
- * option.h — the options of servers, user mappings, foreign tables and their columns: the one place
- * that knows them.
+ * option.h — the options of servers, user mappings, foreign tables and their columns: the one place that knows them.
  *
- *   server         hosts, replica_set, credentials, tls, read_preference, connect_timeout,
- * server_selection_timeout, socket_timeout (milliseconds), application_name, transactions,
- * updatable user mapping   credentials foreign table  database, collection, tenant_field,
- * batch_size, pushdown, updatable, truncatable column         path, document ('true': the whole
- * document), object_id ('true': written as an ObjectId)
+ *   server         hosts, replica_set, credentials, tls, read_preference, connect_timeout, server_selection_timeout,
+ *                  socket_timeout (milliseconds), application_name, transactions, updatable
+ *   user mapping   credentials
+ *   foreign table  database, collection, tenant_field, batch_size, pushdown, updatable, truncatable
+ *   column         path, document ('true': the whole document), object_id ('true': written as an ObjectId)
  *
  * Everything here is red.
  */
