@@ -3,7 +3,9 @@
 The system is that of rollout.py.  The floors make its tables, indexes, keys, views, rows, one policy a table and the grants:
 "plain" as people write it, keys added afterwards and GRANT ... ON ALL TABLES, and "lean", keys within CREATE TABLE and grants by
 name.  Each is one message and one transaction.  Ours makes two policies a table, and rows in the catalogue besides.  All take
-turns at each number of tenants that are there already, which the lean statements make.
+turns at each number of tenants that are there already, which the lean statements make; a row that is made durable goes with
+them, since no provisioning can be faster than that.  The first and the last number are measured with fsync off besides, which
+leaves the CPU alone.  Suspending is measured with tenants who have the system four times.
 """
 import statistics
 import threading
@@ -15,24 +17,42 @@ from lab import say
 DATABASE = "bench_provision"
 SPARES = 24
 SAMPLES = 20
+SYSTEMS = 4
+SUSPENDED = 10
 
 
 def run(lab):
     bench = Bench(lab)
     bench.prepare()
-    results = {}
+    levels, last = {}, max(lab.levels)
     for level in lab.levels:
         bench.fill(level)
-        results[level] = bench.measure(level)
-    for level, times in results.items():
-        for ours, floor, target in (("warm", None, "<= 2 ms at 1,000"), ("cold", "plain", "<= 0.40"), ("cold", "lean", "<= 0.70")):
-            here, there = times[ours], times.get(floor)
-            what = f"provision at {level:,} tenants, {ours}" + (f"; floor: {floor} statements" if floor else "")
-            lab.report.add(what, here, "ms", there, here / there if there else None, target)
-    first, last = (results[level] for level in (min(lab.levels), max(lab.levels)))
+        levels[level] = bench.measure()
+        if level in (min(lab.levels), last):
+            report_cpu(lab.report, level, bench.measure_without_fsync())
+    for level, times in levels.items():
+        report_level(lab.report, level, times)
     for ours, target in (("warm", "flat"), ("cold", "<= 1.30")):
-        lab.report.add(f"growth of {ours} from {min(lab.levels):,} to {max(lab.levels):,} tenants", last[ours], "ms", first[ours],
-                       last[ours] / first[ours], target)
+        report(lab.report, f"growth of {ours} from {min(lab.levels):,} to {last:,} tenants", levels[last][ours], levels[min(lab.levels)][ours], target)
+    lab.report.add(f"suspend of a tenant with {SYSTEMS} systems at {last:,} tenants", bench.suspend(), "ms", target="<= 5 ms")
+
+
+def report(report, what, here, floor, target):
+    report.add(what, here, "ms", floor, here / floor, target)
+
+
+def report_level(lines, level, times):
+    what = f"provision at {level:,} tenants,"
+    report(lines, f"{what} warm; floor: a durable row", times["warm"], times["row"], "<= 2 ms at 1,000")
+    report(lines, f"{what} cold; floor: plain statements", times["cold"], times["plain"], "<= 0.40")
+    report(lines, f"{what} cold; floor: lean statements", times["cold"], times["lean"], "<= 0.70")
+
+
+def report_cpu(lines, level, times):
+    what = f"provision at {level:,} tenants, fsync off,"
+    report(lines, f"{what} warm; floor: a row", times["warm"], times["row"], "")
+    report(lines, f"{what} cold; floor: plain statements", times["cold"], times["plain"], "<= 1.00")
+    report(lines, f"{what} cold; floor: lean statements", times["cold"], times["lean"], "<= 1.00")
 
 
 def statements(schema, tenant, lean):
@@ -69,7 +89,8 @@ class Bench:
             self.lab.execute(f'DROP ROLE "{role}"')
         self.lab.execute("CREATE ROLE bench_app")
         self.execute("CREATE EXTENSION tenancy")
-        for system in ("warm", "cold"):
+        self.execute("CREATE TABLE durable (n int)")
+        for system in ["warm", "cold"] + [f"own{n}" for n in range(SYSTEMS)]:
             self.execute(f"SELECT tenancy.register_system('{system}', 'Bench', '{system}', 'bench')")
             self.execute(f"SELECT tenancy.register_version('{system}', '1.0.0', %s)", (";\n".join(rollout.install_script()),))
         self.execute(f"SELECT tenancy.set_pool_size('warm', {SPARES})")
@@ -92,19 +113,13 @@ class Bench:
         self.execute("VACUUM (ANALYZE) pg_class, pg_attribute, pg_type, pg_index, pg_depend, pg_constraint, pg_namespace")
         self.execute("CHECKPOINT")
 
-    def measure(self, level):
-        times = {"plain": [], "lean": [], "cold": [], "warm": []}
+    def measure(self):
+        times = {"row": [], "plain": [], "lean": [], "cold": [], "warm": []}
         sessions = {name: self.lab.connect(DATABASE) for name in times}
         for sample in range(SAMPLES + 1):
-            self.lab.wait_until("the pool to be full", 120, lambda: self.execute("SELECT ready FROM tenancy.stat_pool WHERE system_id = 'warm'")[0][0] == SPARES)
+            self.lab.wait_until("the pool to be full", 120, self.pool_is_full)
             for name, session in sessions.items():
-                self.number += 1
-                tenant, schema = f"p{self.number}", f"own_{self.number}"
-                if name in ("warm", "cold"):
-                    session.execute(f"SELECT tenancy.create_tenant('{tenant}', 'Tenant')")
-                    text = f"SELECT tenancy.install_system('{tenant}', '{name}')"
-                else:
-                    text = ";".join(statements(schema, tenant, name == "lean"))
+                text = self.prepare_sample(name, session)
                 begin = time.perf_counter()
                 session.execute(text, prepare=False)
                 if sample:  # the first warms the session's caches
@@ -112,3 +127,41 @@ class Bench:
         for session in sessions.values():
             session.close()
         return {name: statistics.median(values) for name, values in times.items()}
+
+    def pool_is_full(self):
+        return self.execute("SELECT ready FROM tenancy.stat_pool WHERE system_id = 'warm'")[0][0] == SPARES
+
+    def prepare_sample(self, name, session):
+        """What is to be timed, for a tenant of its own."""
+        self.number += 1
+        if name == "row":
+            return "INSERT INTO durable VALUES (1)"
+        if name in ("plain", "lean"):
+            return ";".join(statements(f"own_{self.number}", f"p{self.number}", name == "lean"))
+        session.execute(f"SELECT tenancy.create_tenant('p{self.number}', 'Tenant')")
+        return f"SELECT tenancy.install_system('p{self.number}', '{name}')"
+
+    def measure_without_fsync(self):
+        self.set_fsync("off")
+        times = self.measure()
+        self.set_fsync("on")
+        return times
+
+    def set_fsync(self, value):
+        self.execute(f"ALTER SYSTEM SET fsync = {value}")
+        self.execute("SELECT pg_reload_conf()")
+        self.lab.wait_until(f"fsync is {value}", 30, lambda: self.execute("SHOW fsync")[0][0] == value)
+
+    def suspend(self):
+        times = []
+        with self.lab.connect(DATABASE) as session:
+            for _ in range(SUSPENDED + 1):
+                self.number += 1
+                tenant = f"p{self.number}"
+                session.execute(f"SELECT tenancy.create_tenant('{tenant}', 'Tenant')")
+                for n in range(SYSTEMS):
+                    session.execute(f"SELECT tenancy.install_system('{tenant}', 'own{n}')")
+                begin = time.perf_counter()
+                session.execute(f"SELECT tenancy.suspend_tenant('{tenant}')", prepare=False)
+                times.append((time.perf_counter() - begin) * 1000)
+        return statistics.median(times[1:])
