@@ -16,8 +16,12 @@ struct Installation
 	const char *version;
 	const char *version_id;
 	const char *type;
+	const char *status; /* of the system */
 	const char *script;
 	const char *verification; /* or null */
+	const char *checksum;
+	bool has_demands;	/* the version asks for other systems, or for versions of something */
+	bool is_first;		/* the tenant has no system yet */
 	NameData schema;
 	NameData role;
 	bool with_dependencies;
@@ -105,53 +109,116 @@ check_tenant(const char *tenant)
 								quote_literal_cstr(tenant))));
 }
 
+/*
+ * The catalogue is read without SPI: what is ready is given away by a new name for its schema, upon which the server plans
+ * every kept query anew, in every session.
+ */
+using CatalogueVisitor = void (*)(HeapTuple row, TupleDesc columns, Installation *installation);
+
+static void
+visit_rows(const char *table_name, const char *index_name, const char *key_column, const char *key,
+		   CatalogueVisitor visit, Installation *installation)
+{
+	Oid schema = get_namespace_oid("tenancy", false);
+	Relation table = table_open(get_relname_relid(table_name, schema), AccessShareLock);
+	Oid index = get_relname_relid(index_name, schema);
+	AttrNumber attribute = get_attnum(RelationGetRelid(table), key_column);
+	ScanKeyData scan_key;
+	HeapTuple row;
+
+	if (!OidIsValid(index) || attribute <= 0)
+		elog(ERROR, "index \"%s\" of the catalogue does not exist", index_name);
+	ScanKeyEntryInitialize(&scan_key, 0, attribute, BTEqualStrategyNumber, InvalidOid,
+						   TupleDescAttr(RelationGetDescr(table), attribute - 1)->attcollation,
+						   F_TEXTEQ, CStringGetTextDatum(key));
+	SysScanDesc scan = systable_beginscan(table, index, true, nullptr, 1, &scan_key);
+	while (HeapTupleIsValid(row = systable_getnext(scan)))
+		visit(row, RelationGetDescr(table), installation);
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+}
+
+/* A column as text, or null. */
+static char *
+column(HeapTuple row, TupleDesc columns, const char *name)
+{
+	return SPI_getvalue(row, columns, SPI_fnumber(columns, name));
+}
+
+static void
+note_version(HeapTuple row, TupleDesc columns, Installation *installation)
+{
+	const char *version = column(row, columns, "version");
+	bool is_latest = strcmp(column(row, columns, "is_latest"), "t") == 0;
+
+	if (installation->version ? strcmp(version, installation->version) != 0 : !is_latest)
+		return;
+	installation->version = version;
+	installation->version_id = column(row, columns, "version_id");
+	installation->script = column(row, columns, "install_sql");
+	installation->verification = column(row, columns, "verify_sql");
+	installation->checksum = column(row, columns, "checksum");
+	installation->has_demands = column(row, columns, "dependencies") || column(row, columns, "compatibility");
+}
+
+static void
+note_system(HeapTuple row, TupleDesc columns, Installation *installation)
+{
+	installation->type = column(row, columns, "type");
+	installation->status = column(row, columns, "status");
+}
+
+static void
+note_installed(HeapTuple row, TupleDesc columns, Installation *installation)
+{
+	if (column(row, columns, "schema_name"))
+		installation->is_first = false;
+}
+
 /* Finds the version, the latest if none is named, and fills the installation from it. */
 static void
 find_version(Installation *installation)
 {
 	const char *system = installation->system;
-	char **row = query_row(
-		"SELECT s.type, s.status FROM tenancy.management_systems s WHERE s.system_id = $1",
-		{system});
 
-	if (!row)
+	visit_rows("management_systems", "management_systems_pkey", "system_id", system, note_system, installation);
+	if (!installation->type)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("system \"%s\" does not exist", system),
 				 errhint("SELECT system_id FROM tenancy.available_systems;  The CRM comes with "
 						 "CREATE EXTENSION tenancy_business;")));
-	installation->type = row[0];
-	if (strcmp(row[1], "active") != 0)
+	if (strcmp(installation->status, "active") != 0)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("system \"%s\" is %s", system, row[1]),
+			 errmsg("system \"%s\" is %s", system, installation->status),
 			 errhint(
 				 "UPDATE tenancy.management_systems SET status = 'active' WHERE system_id = %s;",
 				 quote_literal_cstr(system))));
 
-	row = query_row("SELECT v.version, v.version_id, v.install_sql, v.verify_sql "
-					"FROM tenancy.system_versions v WHERE v.system_id = $1 AND (v.version = $2 OR ($2 IS NULL AND v.is_latest))",
-					{system, installation->version});
-	if (!row && installation->version)
+	visit_rows("system_versions", "system_versions_system_id_idx", "system_id", system, note_version, installation);
+	if (!installation->version_id && installation->version)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("version %s of system \"%s\" does not exist", installation->version,
 							   system),
 						errhint("SELECT version FROM tenancy.system_versions WHERE system_id = %s;",
 								quote_literal_cstr(system))));
-	if (!row)
+	if (!installation->version_id)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("system \"%s\" has no version", system),
 				 errhint("SELECT tenancy.register_version(%s, '1.0.0', 'CREATE TABLE ...');",
 						 quote_literal_cstr(system))));
-	installation->version = row[0];
-	installation->version_id = row[1];
-	installation->script = row[2];
-	installation->verification = row[3];
 }
 
 static void
-check_not_installed(const Installation &installation)
+check_not_installed(Installation *pending)
 {
+	pending->is_first = true;
+	visit_rows("tenant_systems", "tenant_systems_pkey", "tenant_id", pending->tenant, note_installed, pending);
+	if (pending->is_first)
+		return;
+
+	const Installation &installation = *pending;
 	char **row = query_row("SELECT s.system_id, v.version FROM tenancy.tenant_systems i "
 						   "JOIN tenancy.management_systems s ON s.system_id = i.system_id "
 						   "JOIN tenancy.system_versions v ON v.version_id = i.version_id "
@@ -193,12 +260,11 @@ static void
 check_dependencies(const Installation &installation)
 {
 	/* Nothing is asked of most: the long question costs as much as the rest of a ready schema's installation. */
-	if (!query_row("SELECT 1 FROM tenancy.system_versions v "
-				   "WHERE v.version_id = $1 "
-				   "AND (v.dependencies IS NOT NULL OR v.compatibility IS NOT NULL) UNION ALL "
-				   "SELECT 1 FROM tenancy.tenant_versions h WHERE h.tenant_id = $2 "
-				   "AND (h.dependencies ? $3 OR h.compatibility ? 'conflicts')",
-				   {installation.version_id, installation.tenant, installation.system}))
+	if (!installation.has_demands &&
+		(installation.is_first ||
+		 !query_row("SELECT 1 FROM tenancy.tenant_versions h WHERE h.tenant_id = $1 "
+					"AND (h.dependencies ? $2 OR h.compatibility ? 'conflicts')",
+					{installation.tenant, installation.system})))
 		return;
 	if (installation.with_dependencies)
 		install_dependencies(installation);
@@ -223,11 +289,10 @@ write_installation(const Installation &installation)
 	query_row("INSERT INTO tenancy.tenant_system_history "
 			  "(tenant_id, system_id, direction, version_to, checksum, schema_name, executed_at, "
 			  "duration) "
-			  "SELECT $1, $2, 'install', v.version, v.checksum, $4, pg_catalog.statement_timestamp(), "
-			  "pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp() "
-			  "FROM tenancy.system_versions v WHERE v.version_id = $3",
-			  {installation.tenant, installation.system, installation.version_id,
-			   NameStr(installation.schema)});
+			  "VALUES ($1, $2, 'install', $3, $5, $4, pg_catalog.statement_timestamp(), "
+			  "pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp())",
+			  {installation.tenant, installation.system, installation.version,
+			   NameStr(installation.schema), installation.checksum});
 }
 
 static void
@@ -272,7 +337,7 @@ tenancy_install_system(PG_FUNCTION_ARGS)
 	tenancy::check_tenant(installation.tenant);
 	tenancy::find_version(&installation);
 	tenancy::tenant_schema_name(installation.tenant, installation.type, &installation.schema);
-	tenancy::check_not_installed(installation);
+	tenancy::check_not_installed(&installation);
 	tenancy::check_dependencies(installation);
 	tenancy::ensure_tenant_role(installation.tenant, &installation.role);
 	tenancy::install(&installation);
