@@ -35,6 +35,7 @@ constexpr int await_ms = 500;
 constexpr int save_idle_token_ms = 5000;
 constexpr int retry_stopped_table_ms = 60000;
 constexpr int wire_version_of_post_images = 17;
+constexpr int reply_timeout_ms = 120 * 1000; /* nobody cancels a wait on a half-open connection */
 
 struct Worker
 {
@@ -247,7 +248,8 @@ connect(Worker *worker)
 	worker->client_context =
 		AllocSetContextCreate(TopMemoryContext, "tenancy mirror connection", ALLOCSET_SMALL_SIZES);
 	StartTransactionCommand();
-	worker->client = connection_open(worker->server, GetUserId(), worker->client_context);
+	worker->client =
+		connection_open(worker->server, GetUserId(), worker->client_context, reply_timeout_ms);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(worker->loop);
 	worker->post_images = max_wire_version(worker->client) >= wire_version_of_post_images;
@@ -411,6 +413,8 @@ follow(Worker *worker)
 {
 	if (worker->events && worker->batch_size != mirror_batch_size)
 		close_events(worker);
+	oplog_check(worker->stream, worker->client,
+				worker->events ? applied_time(worker) : position_time(worker->stream->position), true);
 	if (!worker->events)
 		open_events(worker);
 	if (!check_events(worker))

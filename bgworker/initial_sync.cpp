@@ -192,6 +192,7 @@ go_on(Copy *copy)
 		return true;
 	pgstat_progress_update_param(PROGRESS_COPY_TUPLES_PROCESSED, copy->rows);
 	pgstat_progress_update_param(PROGRESS_COPY_BYTES_PROCESSED, copy->bytes_read);
+	oplog_check(copy->stream, copy->client, position_time(copy->stream->position), false);
 	generation = tenancy_api()->mirror_generation();
 	if (generation == copy->generation)
 		return true;

@@ -16,6 +16,7 @@
  *   event_batch.cpp      change events, reduced to changes
  *   look_up.cpp          documents that the events did not bring
  *   mirror_route.cpp     which tables a document goes to
+ *   oplog_window.cpp     how long a stream may still be behind
  *   stream_filter.cpp    what of the deployment's changes a stream wants to hear
  *   apply.cpp            one batch, one transaction; which document is to blame if it fails
  *   target.cpp           changes to rows
@@ -211,6 +212,7 @@ void stream_saved(Stream *stream, const bson_t *token);
 void stream_set_deployment(Stream *stream, const char *deployment);
 void stream_forget_position(Stream *stream);
 void stream_raise_horizon(Stream *stream, ClusterTime time);
+void stream_note_oplog(Stream *stream, int64 seconds_left);
 void stream_note_error(Oid server, const ErrorData *error);
 
 bool table_note_copied(Stream *stream, MirrorTable *table, ClusterTime cut, int64 rows);
@@ -253,6 +255,14 @@ bool route_is_touched(const MirrorTable *head, const char *changed_field);
 /* Replaces the changes of routes by what they mean to each table. */
 struct EventBatch;
 void route_changes(EventBatch *batch, const Stream *stream);
+
+/* ---- oplog_window.cpp ---- */
+
+/*
+ * From time to time: looks how far MongoDB's oplog reaches back from a position, and warns.  "save" writes it down, in a
+ * transaction of its own.
+ */
+void oplog_check(Stream *stream, Client *client, ClusterTime position, bool save);
 
 /* ---- stream_filter.cpp ---- */
 

@@ -481,6 +481,25 @@ stream_raise_horizon(Stream *stream, ClusterTime time)
 	(void) run(&update, values);
 }
 
+void
+stream_note_oplog(Stream *stream, int64 seconds_left)
+{
+	static Statement update = {
+		"UPDATE tenancy_mongo.stream SET oplog_left = make_interval(secs => $2) WHERE stream_id = $1",
+		2,
+		{INT4OID, FLOAT8OID},
+		nullptr};
+	Datum values[] = {Int32GetDatum(stream->id), Float8GetDatum(static_cast<float8>(seconds_left))};
+	MemoryContext caller = CurrentMemoryContext;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	(void) run(&update, values);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(caller);
+}
+
 bool
 table_note_copied(Stream *stream, MirrorTable *table, ClusterTime cut, int64 rows)
 {

@@ -45,6 +45,7 @@ CREATE TABLE tenancy_mongo.stream (
     restarts      bigint NOT NULL DEFAULT 0,
     last_event_at timestamptz,
     last_token_at timestamptz,
+    oplog_left    interval,
     last_error    text,
     last_error_state text,
     last_error_at timestamptz
@@ -56,6 +57,7 @@ COMMENT ON COLUMN tenancy_mongo.stream.token IS 'the resume token of the last tr
 COMMENT ON COLUMN tenancy_mongo.stream.start_at IS 'the cluster time to start from while there is no token';
 COMMENT ON COLUMN tenancy_mongo.stream.pipeline IS 'the namespaces that the token was read under';
 COMMENT ON COLUMN tenancy_mongo.stream.horizon IS 'the newest cluster time that a looked-up document has shown';
+COMMENT ON COLUMN tenancy_mongo.stream.oplog_left IS 'how far the oplog reached back beyond the position, when it was last looked at';
 COMMENT ON COLUMN tenancy_mongo.stream.registry IS 'the tenant registry on this server acts here';
 COMMENT ON COLUMN tenancy_mongo.stream.paused IS 'pause_mirror() was called: no worker runs';
 
@@ -161,7 +163,8 @@ SELECT s.srvname AS server,
        (SELECT pg_catalog.count(*) FROM tenancy_mongo.misfits f
         WHERE f.local_table OPERATOR(pg_catalog.=) m.local_table) AS misfits,
        w.pid AS worker_pid,
-       m.tenant
+       m.tenant,
+       st.oplog_left
 FROM tenancy_mongo.mirror_table m
      JOIN tenancy_mongo.stream st USING (stream_id)
      JOIN pg_catalog.pg_database d ON d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()

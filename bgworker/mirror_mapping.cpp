@@ -102,8 +102,9 @@ match_columns(Mapping *mapping, Relation foreign, Relation local, MappingProblem
 		mapping->to_local[i] = number;
 		mapping->required[i] = TupleDescAttr(to, number - 1)->attnotnull;
 		mapping->from_document[number - 1] = true;
-		appendStringInfo(&definition, "%s:%u:%d:%s\n", NameStr(column->attname), column->atttypid,
-						 column->atttypmod, column_map_path(mapping->columns, i + 1));
+		appendStringInfo(&definition, "%s:%u:%d:%s%s\n", NameStr(column->attname), column->atttypid,
+						 column->atttypmod, column_map_path(mapping->columns, i + 1),
+						 mapping->required[i] ? " not null" : "");
 	}
 	mapping->definition = definition.data;
 	return true;

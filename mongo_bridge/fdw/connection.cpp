@@ -54,7 +54,7 @@ create_table()
 }
 
 Client *
-connection_open(Oid server, Oid user, MemoryContext context)
+connection_open(Oid server, Oid user, MemoryContext context, int reply_timeout_ms)
 {
 	if (GetDatabaseEncoding() != PG_UTF8)
 		ereport(ERROR,
@@ -68,6 +68,8 @@ connection_open(Oid server, Oid user, MemoryContext context)
 		AllocSetContextCreate(CurrentMemoryContext, "tenancy_mongo options", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(scratch);
 	ConnectionOptions options = server_options(server, user);
+	if (options.socket_timeout_ms == 0)
+		options.socket_timeout_ms = reply_timeout_ms;
 	Client *client = own<Client>(context, options, connection_interrupted);
 
 	MemoryContextSwitchTo(caller);
@@ -88,7 +90,7 @@ connect(Connection *connection, Oid user)
 	connection->mapping_hash =
 		GetSysCacheHashValue1(USERMAPPINGOID, ObjectIdGetDatum(connection->key.mapping));
 
-	Client *client = connection_open(connection->key.server, user, context);
+	Client *client = connection_open(connection->key.server, user, context, 0);
 	MemoryContextSetParent(context, TopMemoryContext);
 	connection->context = context;
 	connection->client = client;

@@ -21,8 +21,11 @@ namespace bridge
  */
 Client *connection_get(Oid server, Oid user, bool *kept = nullptr);
 
-/* A Client of its own for who keeps streams open across transactions; it lives as long as "context". */
-Client *connection_open(Oid server, Oid user, MemoryContext context);
+/*
+ * A Client of its own for who keeps streams open across transactions; it lives as long as "context".  Where the server has
+ * no socket_timeout it waits "reply_timeout_ms" for a reply; 0: for ever.
+ */
+Client *connection_open(Oid server, Oid user, MemoryContext context, int reply_timeout_ms);
 
 /* The flags a wait looks at: query cancel, termination, the postmaster's death. */
 bool connection_interrupted() noexcept;

@@ -1,8 +1,10 @@
-# For one minute somebody writes at random while the apply worker, the postmaster and mongod are killed with -9 in turn.
-# Then both sides are compared, document by document: nothing is lost, doubled or stale, and no row ever went back to an
-# older state.  After that the oplog is lost, and once a copy fails half-way.
+# For one minute somebody writes at random while faults happen: the apply worker, the postmaster and mongod are killed with -9,
+# workers are ended, PostgreSQL is restarted, the network is cut or half-open, mongod hangs, collections are renamed away and
+# onto each other, dropped, and their database with them.  Then both sides are compared, document by document: nothing is lost,
+# doubled or stale, and no row ever went back to an older state.  After that the oplog is lost, and once a copy fails half-way.
 #
-#     FAULT_SEED=n repeats a run's choices, FAULT_SECONDS=n sets how long it writes
+#     FAULT_SEED=n repeats a run's choices, FAULT_SECONDS=n sets how long it writes (default 60: a soak is 1800),
+#     FAULT_PAUSE=n the seconds between two faults (default: at random up to three)
 
 use strict;
 use warnings FATAL => 'all';
@@ -12,6 +14,7 @@ use lib "$FindBin::RealBin/../support";
 
 use Digest::MD5 qw(md5_hex);
 use JSON::PP ();
+use Mongo::Proxy;
 use Mongo::Server;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -21,10 +24,13 @@ use Time::HiRes qw(time usleep);
 my $seed    = $ENV{FAULT_SEED}    // int(rand(1_000_000));
 my $seconds = $ENV{FAULT_SECONDS} // 60;
 srand $seed;
-note "FAULT_SEED=$seed";
+diag "FAULT_SEED=$seed FAULT_SECONDS=$seconds";
 
 my $json  = JSON::PP->new->canonical->allow_nonref;
-my $mongo = Mongo::Server->new('main')->start;
+my $proxy = Mongo::Proxy->new;
+my $mongo = Mongo::Server->new('main', known_as => $proxy->host);
+$proxy->lead_to($mongo->port);
+$mongo->start;
 my $node  = PostgreSQL::Test::Cluster->new('main');
 $node->init;
 $node->append_conf('postgresql.conf', qq(
@@ -40,7 +46,7 @@ $mongo->command('shop', '{"create": "imaged", "changeStreamPreAndPostImages": {"
 my @collections = ('imaged', 'plain');
 $node->safe_psql('postgres', qq(
 	CREATE EXTENSION tenancy_mongo CASCADE;
-	CREATE SERVER platform FOREIGN DATA WRAPPER tenancy_mongo OPTIONS (hosts '@{[ $mongo->host ]}', replica_set 'rs0');
+	CREATE SERVER platform FOREIGN DATA WRAPPER tenancy_mongo OPTIONS (hosts '@{[ $proxy->host ]}', replica_set 'rs0', socket_timeout '1000');
 	CREATE TABLE went_back (_id text, old_rev bigint, new_rev bigint);
 	GRANT INSERT ON went_back TO tenancy_mirror;
 	CREATE FUNCTION note_went_back() RETURNS trigger LANGUAGE plpgsql AS
@@ -99,6 +105,7 @@ sub write_something
 #
 
 my %killed = (worker => 0, postmaster => 0, mongod => 0);
+my %done_to;
 
 sub kill_worker
 {
@@ -128,6 +135,59 @@ sub kill_mongod
 	$mongo->kill9;
 	$mongo->start;
 	$killed{mongod}++;
+	return;
+}
+
+#
+# Other faults
+#
+
+sub end_workers
+{
+	my ($type) = @_;
+	$node->psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'tenancy mirror $type'");
+	return;
+}
+
+# A moment that is none in which nothing happens: somebody writes.
+sub write_for
+{
+	my ($time) = @_;
+	my $until = time + $time;
+	write_something() while time < $until;
+	return;
+}
+
+sub stall_mongod
+{
+	$mongo->stall;
+	my $until = time + 0.5 + rand 2;
+	usleep(10_000) while time < $until;
+	$mongo->continue;
+	return;
+}
+
+my @faults = (
+	['worker ended'     => sub { end_workers('apply worker') }],
+	['supervisor ended' => sub { end_workers('supervisor') }],
+	['restart'          => sub { $node->restart }],
+	['network cut'      => sub { $proxy->cut; write_for(rand 1); $proxy->heal }],
+	['half-open'        => sub { $proxy->hole; write_for(rand 3); $proxy->heal; $proxy->lead_to($mongo->port) if rand() < 0.5 }],
+	['mongod hangs'     => \&stall_mongod],
+	['renamed away'     => sub { $mongo->command_text('admin', '{"renameCollection": "shop.plain", "to": "shop.aside", "dropTarget": true}') }],
+	['renamed onto'     => sub { $mongo->command_text('admin', '{"renameCollection": "shop.aside", "to": "shop.plain", "dropTarget": true}') }],
+	['images change'    => sub { $mongo->command_text('shop', sprintf '{"collMod": "imaged", "changeStreamPreAndPostImages": {"enabled": %s}}', rand() < 0.7 ? 'true' : 'false') }],
+	['pause'            => sub { $node->psql('postgres', "SELECT tenancy_mongo.pause_mirror('platform')"); write_for(rand 1);
+			$node->psql('postgres', "SELECT tenancy_mongo.resume_mirror('platform')") }],
+	['refresh'          => sub { $node->psql('postgres', "SELECT tenancy_mongo.refresh_mirror('imaged')") }],
+	['dropDatabase'     => sub { $mongo->command_text('shop', '{"dropDatabase": 1}') if rand() < 0.3 }],
+);
+
+sub some_fault
+{
+	my $fault = $faults[ rand @faults ];
+	$fault->[1]->();
+	$done_to{ $fault->[0] }++;
 	return;
 }
 
@@ -223,16 +283,19 @@ my $end   = time + $seconds;
 my $next  = time + 1;
 my @kills = (\&kill_worker, \&kill_postmaster, \&kill_mongod);
 # Each kill waits for the server to be back, so that a slow machine needs longer than the minute for as many.
-my $enough   = int($seconds / 30) + 1;
+my $enough   = $ENV{FAULT_PAUSE} ? 1 : int($seconds / 30) + 1;
 my $deadline = $end + 4 * $seconds;
 for (my $turn = 0; time < $end || time < $deadline && grep { $killed{$_} < $enough } keys %killed;)
 {
 	write_something();
 	next if time < $next;
-	$kills[ $turn++ % @kills ]->();
-	$next = time + 0.3 + rand 2.5;
+	if   ($turn % 2) { some_fault(); }
+	else             { $kills[ ($turn / 2) % @kills ]->(); }
+	$turn++;
+	$next = time + ($ENV{FAULT_PAUSE} // 0.3 + rand 2.5);
 }
-note join ', ', (map { "$done{$_} $_" } sort keys %done), map { "$_ killed $killed{$_} times" } sort keys %killed;
+diag join ', ', map { "$_: $done_to{$_}" } sort keys %done_to;
+diag join ', ', (map { "$done{$_} $_" } sort keys %done), map { "$_ killed $killed{$_} times" } sort keys %killed;
 cmp_ok($killed{$_}, '>=', $enough, "the $_ was killed") for sort keys %killed;
 
 wait_until_level('after the minute');
@@ -267,7 +330,7 @@ $node->safe_psql('postgres', qq(
 	DROP TRIGGER slow ON plain;
 	SELECT tenancy_mongo.unmirror('plain'), tenancy_mongo.unmirror('imaged');
 	TRUNCATE plain, imaged, went_back;
-	ALTER SERVER platform OPTIONS (SET hosts '@{[ $short->host ]}');));
+	ALTER SERVER platform OPTIONS (SET hosts '@{[ $short->host ]}', DROP socket_timeout);));
 $mongo->stop;
 $mongo = $short;
 write_something() for 1 .. 200;

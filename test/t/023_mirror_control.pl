@@ -13,8 +13,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-# MongoDB writes something by itself only every minute: waiting for that would be seen.
-my $mongo = Mongo::Server->new('main', extra => [ '--setParameter', 'periodicNoopIntervalSecs=60' ])->start;
+# MongoDB writes nothing by itself: waiting for that would be seen.
+my $mongo = Mongo::Server->new('main', extra => [ '--setParameter', 'writePeriodicNoops=false' ])->start;
 my $node  = PostgreSQL::Test::Cluster->new('main');
 $node->init;
 $node->append_conf('postgresql.conf',

@@ -1,7 +1,8 @@
 # Mongo::Server — a private mongod for a TAP test, as PostgreSQL::Test::Cluster is a private PostgreSQL.
 #
 #     use Mongo::Server;
-#     my $mongo = Mongo::Server->new('main');          # options: auth => 1, replicas => 0, extra => ['--oplogSize', '4']
+#     my $mongo = Mongo::Server->new('main');          # options: auth => 1, replicas => 0, extra => ['--oplogSize', '4'],
+#                                                      # known_as => 'host:port' (of a proxy), member => 1 (of a set of several)
 #     $mongo->start;                                   # a one-node replica set on a free port; returns once it is a
 #                                                      # writable primary
 #     $mongo->command('shop', '{"ping": 1}');          # JSON text (a command's keys are ordered) …
@@ -43,6 +44,8 @@ sub new
 		auth         => delete $options{auth},
 		uri_options  => delete $options{uri_options} // '',
 		extra        => delete $options{extra} // [],
+		known_as     => delete $options{known_as},
+		member       => delete $options{member},
 		data_dir     => abs_path(PostgreSQL::Test::Utils::tempdir("mongod_$name")),
 		log_file     => abs_path($PostgreSQL::Test::Utils::log_path) . "/" . _test_name() . "_mongod_$name.log",
 		initiated    => 0,
@@ -85,6 +88,7 @@ sub start
 	push @running, $self;
 
 	$self->poll_until("answers", sub { $self->command('admin', [ping => 1]) });
+	return $self if $self->{member};
 	$self->_initiate unless $self->{initiated};
 	$self->wait_for_primary;
 	return $self;
@@ -163,10 +167,15 @@ sub command_text
 	return $line;
 }
 
-# The same server over a connection of its own, for a process that was forked.
+# The same server over a connection of its own, for a process that was forked.  The parent's is closed here, or it would
+# not end when the parent closes it.
 sub again
 {
 	my ($self) = @_;
+	if (my $shell = $self->{shell})
+	{
+		close $_ for $shell->{in}, $shell->{out};
+	}
 	return bless { %$self, shell => undef }, ref $self;
 }
 
@@ -264,7 +273,7 @@ sub _initiate
 	my ($self) = @_;
 	if ($self->{replica_set})
 	{
-		my $host = $self->host;
+		my $host = $self->{known_as} // $self->host;
 		$self->command('admin',
 			qq({"replSetInitiate": {"_id": "$self->{replica_set}", "members": [{"_id": 0, "host": "$host"}]}}));
 		$self->wait_for_primary;

@@ -1,0 +1,169 @@
+# Operations on a server with mirrors: definitions that change, a second worker for a stream, a full disk, shutdown while a
+# synchronous standby is missing, an oplog that is about to be lost, replication origins that nobody needs any more.
+
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib "$FindBin::RealBin/../support";
+
+use Mongo::Server;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+my $mongo = Mongo::Server->new('main')->start;
+my $node  = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'tenancy'\ntenancy_mongo.mirror_retry_interval = 100");
+$node->start;
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+sub becomes
+{
+	my ($query, $expected, $what) = @_;
+	return ok($node->poll_query_until('postgres', "SELECT ($query)::text = \$expected\$$expected\$expected\$"), $what)
+	  || diag('now: ', sql($query), "\n", sql('SELECT * FROM tenancy_mongo.stat_mirror'));
+}
+
+sub level { return is(sql("SELECT tenancy_mongo.wait_for_mirror('platform', '60 s')"), 't', $_[0]); }
+
+sub oplog_seconds
+{
+	my ($order) = @_;
+	my $reply = $mongo->command('local', qq({"find": "oplog.rs", "sort": {"\$natural": $order}, "limit": 1, "projection": {"ts": 1}}));
+	return $reply->{cursor}{firstBatch}[0]{ts}{'$timestamp'}{t};
+}
+
+my $definition = qq(
+	CREATE EXTENSION tenancy_mongo CASCADE;
+	CREATE SERVER platform FOREIGN DATA WRAPPER tenancy_mongo OPTIONS (hosts '@{[ $mongo->host ]}', replica_set 'rs0');
+	CREATE FOREIGN TABLE items_in_mongo (_id text, name text, price numeric) SERVER platform OPTIONS (database 'shop', collection 'items');
+	CREATE TABLE items (_id text PRIMARY KEY, name text NOT NULL, price numeric););
+sql($definition);
+$mongo->insert('shop', 'items', '{"_id": "a", "name": "A", "price": 1, "color": "red"}', '{"_id": "b", "name": "B", "price": "cheap", "color": "blue"}',
+	'{"_id": "c", "price": 3}');
+sql(q(SELECT tenancy_mongo.mirror('items_in_mongo', 'items')));
+becomes(q(SELECT state FROM tenancy_mongo.stat_mirror), 'streaming', 'a mirror');
+my $paused_at = oplog_seconds(-1);
+
+#
+# The oplog: the mirror is paused for longer than the oplog is old, and the log warns before it is too late
+#
+
+sql(q(SELECT tenancy_mongo.pause_mirror('platform')));
+becomes(q(SELECT count(*) FROM pg_stat_activity WHERE backend_type ~ '^tenancy mirror'), '0', 'paused');
+
+#
+# Meanwhile: definitions that change while nobody looks, documents that did not fit
+#
+
+is(sql(q(SELECT string_agg(document_id, ' ' ORDER BY document_id) FROM tenancy_mongo.misfits)), '"b" "c"', 'two misfits');
+sql(q(ALTER TABLE items ADD COLUMN color text; ALTER FOREIGN TABLE items_in_mongo ADD COLUMN color text));
+my $from     = -s $node->logfile;
+my $need     = 2 * ($paused_at - oplog_seconds(1)) + 16;
+my $deadline = time + 120;
+until (oplog_seconds(-1) - oplog_seconds(1) > $need || time > $deadline)
+{
+	$mongo->insert('elsewhere', 'things', '{"x": 1}');
+	usleep(200_000);
+}
+sql(q(SELECT tenancy_mongo.resume_mirror('platform')));
+becomes(q(SELECT string_agg(_id || color, ' ' ORDER BY _id) FROM items), 'ared', 'a column that was added while it was paused is back-filled');
+level('level');
+like(slurp_file($node->logfile, $from), qr/WARNING:  mirror of server \d+ has used more than half of MongoDB's oplog.*?DETAIL:  It is \d+ s behind.*?HINT:  .*replSetResizeOplog/s,
+	'the log warned that half of the oplog was used up');
+becomes(q(SELECT (oplog_left > '0 s')::text FROM tenancy_mongo.stat_mirror), 'true', 'stat_mirror tells how much was left');
+
+sql(q(ALTER TABLE items ALTER COLUMN price TYPE jsonb USING to_jsonb(price); ALTER FOREIGN TABLE items_in_mongo ALTER COLUMN price TYPE jsonb));
+becomes(q(SELECT string_agg(_id || price, ' ' ORDER BY _id) FROM items), 'a1 b"cheap"', 'a misfit is tried again when the type changes');
+sql(q(ALTER TABLE items ALTER COLUMN name DROP NOT NULL));
+becomes(q(SELECT string_agg(_id, ' ' ORDER BY _id) FROM items), 'a b c', 'and when a column need not be filled any more');
+is(sql('SELECT count(*) FROM tenancy_mongo.misfits'), '0', 'no misfit is left');
+sql(q(ALTER TABLE items RENAME TO goods; CREATE SCHEMA store; ALTER TABLE goods SET SCHEMA store));
+$mongo->insert('shop', 'items', '{"_id": "d", "name": "D"}');
+level('level');
+is(sql('SELECT count(*) FROM store.goods'), '4', 'a table that is renamed and moved stays a mirror');
+sql(q(ALTER TABLE store.goods SET SCHEMA public; ALTER TABLE goods RENAME TO items));
+sql(q(TRUNCATE items));
+is(sql(q(SELECT count(*) FROM tenancy_mongo.verify_mirror('items', repair => true))), '4', 'somebody has emptied the table');
+becomes('SELECT count(*) FROM items', '4', 'repaired');
+becomes(q(SELECT state FROM tenancy_mongo.stat_mirror), 'streaming', 'it streams');
+
+#
+# A second worker for a stream: one that hangs holds the lock, and one that moved the position is noticed
+#
+
+my $pid = sql('SELECT worker_pid FROM tenancy_mongo.stat_mirror');
+$from = -s $node->logfile;
+kill 'STOP', $pid;
+sql(q(SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'tenancy mirror supervisor'));
+ok($node->wait_for_log(qr/another worker feeds the mirrors of server \d+/, $from), 'while a worker hangs, no second one feeds its stream');
+kill 'CONT', $pid;
+$mongo->insert('shop', 'items', '{"_id": "e", "name": "E"}');
+level('when it is gone, the next one does');
+$from = -s $node->logfile;
+my $locker = $node->background_psql('postgres');
+$locker->query_safe('BEGIN; LOCK items');
+$mongo->insert('shop', 'items', '{"_id": "f", "name": "F"}');
+becomes(q(SELECT count(*) FROM pg_locks WHERE relation = 'items'::regclass AND NOT granted), '1', 'a batch waits');
+sql(q(UPDATE tenancy_mongo.stream SET token = token || '\x00'));
+$locker->query_safe('COMMIT');
+$locker->quit;
+ok($node->wait_for_log(qr/the mirror's stream was moved by somebody else/, $from), 'a position that somebody else moved is not written over');
+is(sql(q(SELECT count(*) FROM items WHERE _id = 'f')), '0', 'and nothing of that batch is here');
+sql(q(UPDATE tenancy_mongo.stream SET token = substr(token, 1, length(token) - 1)));
+level('with the position it had, it goes on');
+is(sql(q(SELECT string_agg(_id, ' ' ORDER BY _id) FROM items)), 'a b c d e f', 'with everything');
+
+#
+# What the server cannot do just now is no document's fault: the worker waits, and keeps its position
+#
+
+sql(q(CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+	'BEGIN RAISE EXCEPTION ''could not extend file "base/1/2": No space left on device'' USING ERRCODE = ''disk_full''; END';
+	CREATE TRIGGER full_disk BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION full_disk()));
+$mongo->insert('shop', 'items', '{"_id": "g", "name": "G"}');
+becomes(q(SELECT last_error_state FROM tenancy_mongo.stat_mirror), '53100', 'a full disk is told of');
+my $restarts = sql('SELECT restarts FROM tenancy_mongo.stat_mirror');
+ok($node->poll_query_until('postgres', "SELECT restarts > $restarts FROM tenancy_mongo.stat_mirror"), 'the worker tries again');
+is(sql('SELECT count(*) FROM tenancy_mongo.misfits'), '0', 'no document is called a misfit for it');
+sql('DROP TRIGGER full_disk ON items');
+level('with room again it goes on');
+is(sql(q(SELECT count(*) FROM items WHERE _id = 'g')), '1', 'and nothing is lost');
+
+#
+# Synchronous replication without a standby
+#
+
+$node->append_conf('postgresql.conf', "synchronous_standby_names = 'nobody'");
+$node->reload;
+ok($node->poll_query_until('postgres', q(SELECT setting = 'nobody' FROM pg_settings WHERE name = 'synchronous_standby_names')), 'a standby is missing');
+$mongo->insert('shop', 'items', '{"_id": "h", "name": "H"}');
+becomes(q(SELECT count(*) FROM items WHERE _id = 'h'), '1', 'the mirror does not wait for it');
+my $start = time;
+$node->stop('fast');
+cmp_ok(time - $start, '<', 5, 'nor does a fast shutdown');
+$node->append_conf('postgresql.conf', "synchronous_standby_names = ''");
+$node->start;
+level('level');
+
+#
+# Origins of streams that are gone
+#
+
+my $origins = 'SELECT count(*) FROM pg_replication_origin';
+is(sql($origins), '1', 'the stream has an origin');
+sql('CREATE DATABASE other TEMPLATE template0');
+$node->safe_psql('other', "$definition SELECT tenancy_mongo.mirror('items_in_mongo', 'items')");
+becomes($origins, '2', 'another database has one of its own');
+sql('DROP DATABASE other WITH (FORCE)');
+sql(q(SELECT tenancy_mongo.pause_mirror('platform'), tenancy_mongo.resume_mirror('platform')));
+becomes($origins, '1', "it is given back when the database is gone");
+sql(q(DROP EXTENSION tenancy_mongo CASCADE));
+becomes($origins, '0', 'and with the extension the last one');
+
+unlike(slurp_file($node->logfile), qr/terminated by signal|PANIC|TRAP/, 'no process crashed');
+done_testing();
