@@ -131,10 +131,35 @@ connection_get(Oid server, Oid user, bool *kept)
 	return connection->client;
 }
 
+/*
+ * DROP DATABASE and other commands send a barrier to all backends and wait until each has closed its files, so a wait for
+ * MongoDB must not keep one.  This is called in the midst of blue frames, which an error may not pass: the server keeps the
+ * barrier pending, and raises the error at the next check for interrupts.
+ */
+static void
+absorb_barrier() noexcept
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		ProcessProcSignalBarrier();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+}
+
 bool
 connection_interrupted() noexcept
 {
-	return QueryCancelPending || ProcDiePending || !PostmasterIsAlive();
+	if (ProcSignalBarrierPending && InterruptHoldoffCount == 0 && CritSectionCount == 0)
+		absorb_barrier();
+	return QueryCancelPending || ProcDiePending || tenancy_transaction_timeout_pending() ||
+		   !PostmasterIsAlive();
 }
 
 } // namespace bridge

@@ -244,8 +244,15 @@ static constexpr int default_batch_size = 5000;
 /* How long a connection that died unnoticed may take to show it. */
 static constexpr int stale_connection_ms = 1000;
 
+/* The server answered, but it is not the primary any more, or not for long. */
+static bool
+primary_has_changed(const Failure *failure)
+{
+	return failure->server_code != 0 && strcmp(failure->state, sqlstate::connection_failure) == 0;
+}
+
 /*
- * A kept connection may have died since its last use: then there is a second try on a new one. Once
+ * A kept connection may have died since its last use, and a primary may have changed: then there is a second try. Once
  * the local transaction has written it reads in MongoDB's transaction, of which there is but one.
  */
 static void
@@ -273,8 +280,9 @@ open_cursor(Scan *scan, const bson_t *command)
 	{
 		if (transaction != nullptr)
 			transaction_read_failed(scan->server, scan->user);
-		if (!kept || !client->broken() ||
-			TimestampDifferenceExceeds(started, GetCurrentTimestamp(), stale_connection_ms))
+		bool died = kept && client != nullptr && client->broken() &&
+					!TimestampDifferenceExceeds(started, GetCurrentTimestamp(), stale_connection_ms);
+		if (!died && (client == nullptr || !primary_has_changed(&failure)))
 			raise_failure(&failure);
 		CHECK_FOR_INTERRUPTS();
 		client = connection_get(scan->server, scan->user);
