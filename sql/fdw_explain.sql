@@ -210,8 +210,5 @@ INSERT INTO tasks VALUES ('x');
 SELECT is_insertable_into FROM information_schema.tables WHERE (table_schema, table_name) = ('public', 'tasks');
 TRUNCATE tasks;
 
--- not yet
-ANALYZE docs;
-
 \c :start_database :start_user
 DROP DATABASE fdw_explain_test;
