@@ -330,6 +330,7 @@ unlike(plan_of("SELECT DISTINCT $_"), qr/"\$group"/, "DISTINCT $_ is not") for '
 unlike(plan_of('SELECT v, count(*) FROM clean_flat_decimal GROUP BY v'), qr/"\$group"/, 'no groups by numeric');
 unlike(plan_of('SELECT count(*) FROM clean_flat_int4 WHERE v + 1 <> 1'), qr/"\$group"/, 'nor over conditions that stay here');
 is($node->safe_psql('postgres', 'SELECT count(*), count(v), sum(v), avg(v), max(v) FROM clean_flat_int4 WHERE k = -1'), '0|0|||', 'aggregates of nothing');
+is($node->safe_psql('postgres', "SELECT count(*) FROM clean_flat_int4 WHERE k = -1 GROUP BY 'x'::text"), '', 'by a constant: no group');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM clean_flat_int4 WHERE v = NULL'), '0', 'of what cannot be');
 is($node->safe_psql('postgres', 'SELECT v, count(*) FROM clean_flat_int4 WHERE k = -1 GROUP BY v'), '', 'and groups of nothing');
 is($node->safe_psql('postgres', 'SELECT count(*) + 1, 2 * max(k) - count(k) FROM clean_flat_int4 WHERE v = 1'), $node->safe_psql('postgres', 'SELECT count(*) + 1, 2 * max(k) - count(k) FROM reference_flat_int4 WHERE v = 1'), 'expressions over aggregates');

@@ -207,4 +207,11 @@ like($err, qr/permission denied for foreign table everything/, 'and not where it
 ($status, $out, $err) = $node->psql('postgres', "BEGIN; SELECT tenancy.set_tenant('tenant-001'); DELETE FROM tasks", extra_params => [ '-U', 'service' ]);
 like($err, qr/permission denied for foreign table tasks/, 'nor may it write where it may read');
 
+# The key itself may be the tenant: one document each.
+$node->safe_psql('postgres', "CREATE FOREIGN TABLE own (id text OPTIONS (path '_id'), n int) SERVER m OPTIONS (database 'test', collection 'own', tenant_field '_id')");
+$mongo->insert('test', 'own', '{"_id": "tenant-002", "n": 2}');
+is(as_tenant('tenant-001', 'INSERT INTO own (n) VALUES (1); UPDATE own SET n = n + 10; SELECT * FROM own'), 'tenant-001|11', 'a tenant whose key is the tenant');
+is(as_tenant('tenant-002', 'DELETE FROM own RETURNING *'), 'tenant-002|2', 'and another');
+is(as_tenant('tenant-001', 'SELECT * FROM own'), 'tenant-001|11', 'each its own');
+
 done_testing();

@@ -225,6 +225,20 @@ is(sql(q(DO $$ BEGIN BEGIN INSERT INTO w (id) VALUES ('1'); EXCEPTION WHEN uniqu
 is($out, "1\n10", 'a held cursor');
 like(error_of("BEGIN; INSERT INTO w (id) VALUES ('p'); PREPARE TRANSACTION 'p';"), qr/0A000: cannot PREPARE/, 'PREPARE TRANSACTION');
 is(sql("SELECT count(*) FROM w WHERE id = 'p'"), '0', 'which stores nothing');
+# Two servers: neither commits if one of them cannot, whichever is asked first.
+sql(qq(CREATE SERVER m2 FOREIGN DATA WRAPPER tenancy_mongo OPTIONS (hosts '@{[ $mongo->host ]}', replica_set 'rs0');
+	CREATE FOREIGN TABLE w2 (id text OPTIONS (path '_id'), i int) SERVER m2 OPTIONS (database 'test', collection 'w2');
+	INSERT INTO w2 VALUES ('there')));
+for my $lost ('w', 'w2')
+{
+	($out, $err) = session('BEGIN', "INSERT INTO w (id) VALUES ('both')", "INSERT INTO w2 (id) VALUES ('both')", 'SAVEPOINT s', "INSERT INTO $lost (id) VALUES ('more')", 'ROLLBACK TO s', 'COMMIT',
+		"SELECT (SELECT count(*) FROM w WHERE id = 'both'), (SELECT count(*) FROM w2 WHERE id = 'both')");
+	like($err, qr/transaction has lost its writes/, "a transaction that has lost its writes to the server of $lost");
+	is($out, '0|0', 'stores nothing on either');
+}
+is(sql("BEGIN; INSERT INTO w (id) VALUES ('both'); INSERT INTO w2 (id) VALUES ('both'); COMMIT; SELECT (SELECT count(*) FROM w WHERE id = 'both'), (SELECT count(*) FROM w2 WHERE id = 'both')"), '1|1', 'and both commit');
+sql("DELETE FROM w WHERE id = 'both'");
+
 # A collection that the transaction has made is no mistake, empty or not.
 sql("CREATE FOREIGN TABLE fresh (id text OPTIONS (path '_id'), i int) SERVER m OPTIONS (database 'test', collection 'fresh')");
 is(sql("BEGIN; INSERT INTO fresh VALUES ('a', 1); DELETE FROM fresh; SELECT count(*) FROM fresh; INSERT INTO fresh VALUES ('b', 2); COMMIT; SELECT * FROM fresh"), "0\nb|2", 'a collection that the transaction has made');
