@@ -15,7 +15,9 @@
  * Superusers go free, since they could do anything; so does a superadmin's context, and the server's own checks of foreign
  * keys.  tenancy.allow_bypass lifts it: for a role, a database, or one function that somebody answers for.
  *
- * And a session that has a tenant does not change what protects it, even if its role owns the table.
+ * And a session that has a tenant does not change what protects it, even if its role owns the table; nor the table, if it is
+ * not this tenant's alone.  An owner's CREATE INDEX, CHECK or ALTER COLUMN … USING calls a function with every row, a trigger
+ * does with those that others write, ANALYZE keeps values of all, and TRUNCATE asks no policy.
  *
  * A relation is looked at once, and remembered until its catalog entries or somebody's privileges change.
  */
@@ -38,6 +40,7 @@ static bool allow_bypass;
 
 static ExecutorCheckPerms_hook_type previous_check_permissions;
 static ProcessUtility_hook_type previous_process_utility;
+static object_access_hook_type previous_object_access;
 
 /*
  * What is known of a table
@@ -202,6 +205,22 @@ may_read(Oid relation, AclMode wanted, Oid owner, bool has_context, bool complai
 	return false;
 }
 
+/* Statistics of an index on an expression are the owner's to read, and hold what its functions made of every row. */
+static bool
+tells_others_values(Oid relation)
+{
+	return relation == StatisticRelationId && !superuser_arg(GetOuterUserId()) && !has_bypassrls_privilege(GetUserId());
+}
+
+[[noreturn]] static void
+refuse_statistics()
+{
+	stat_denied(setting_tenant());
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("cannot read statistics of values in a session that has a tenant"),
+					errdetail("They are of the rows of all tenants."),
+					errhint("Connect as a role that is bound to no tenant, and leave the tenant unset.")));
+}
+
 static bool
 check_permissions(List *range_table TENANCY_PERMISSIONS_PARAMETER, bool complain)
 {
@@ -217,6 +236,12 @@ check_permissions(List *range_table TENANCY_PERMISSIONS_PARAMETER, bool complain
 	{
 		auto *entry = static_cast<TenancyPermission *>(lfirst(cell));
 
+		if (has_context && TENANCY_IS_RELATION(entry) && unlikely(tells_others_values(entry->relid)))
+		{
+			if (!complain)
+				return false;
+			refuse_statistics();
+		}
 		if (TENANCY_IS_RELATION(entry) &&
 			!may_read(entry->relid, entry->requiredPerms, entry->checkAsUser, has_context, complain))
 			return false;
@@ -256,6 +281,13 @@ unprotected_by(Node *statement)
 	return table ? RangeVarGetRelid(table, NoLock, true) : InvalidOid;
 }
 
+/* The session has a tenant, and its role is not above all this. */
+static bool
+has_bound_tenant()
+{
+	return (context_is_set() || role_is_bound()) && !superuser_arg(GetOuterUserId());
+}
+
 static void
 check_change(Node *statement)
 {
@@ -263,12 +295,43 @@ check_change(Node *statement)
 
 	if (OidIsValid(relation) && is_beyond_script(relation))
 		refuse_to_script(relation);
-	if (!OidIsValid(relation) || !(context_is_set() || role_is_bound()) || superuser_arg(GetOuterUserId()) ||
-		!is_isolated(relation))
+	if (!OidIsValid(relation) || !has_bound_tenant() || !is_isolated(relation))
 		return;
 	stat_denied(setting_tenant());
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					errmsg("cannot change what protects table \"%s\" in a session that has a tenant", get_rel_name(relation)),
+					errhint("Connect as a role that is bound to no tenant, and leave the tenant unset.")));
+}
+
+/* It is isolated, and holds the rows of others than the tenant in force. */
+static bool
+is_shared(Oid relation)
+{
+	const char *column, *tenant, *own;
+
+	if (!is_isolated(relation))
+		return false;
+	if (!protection_of(relation, &column, &tenant) || !tenant)
+		return true;
+	own = current_tenant();
+	return !own || strcmp(own, tenant) != 0;
+}
+
+static void
+object_access(ObjectAccessType access, Oid class_oid, Oid object, int sub_object, void *arguments)
+{
+	if (previous_object_access)
+		previous_object_access(access, class_oid, object, sub_object, arguments);
+	if (!changes_object(access, arguments) || likely(!has_bound_tenant()) || script_runs() || has_bypassrls_privilege(GetUserId()))
+		return;
+
+	Oid table = table_of_object(access, class_oid, object);
+	if (!OidIsValid(table) || !is_shared(table))
+		return;
+	stat_denied(setting_tenant());
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("cannot change table \"%s\" in a session that has a tenant", get_rel_name(table)),
+					errdetail("It holds rows of other tenants, which the owner's statements reach past the policies."),
 					errhint("Connect as a role that is bound to no tenant, and leave the tenant unset.")));
 }
 
@@ -301,6 +364,8 @@ policy_guard_init()
 	ExecutorCheckPerms_hook = check_permissions;
 	previous_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = process_utility;
+	previous_object_access = object_access_hook;
+	object_access_hook = object_access;
 }
 
 } // namespace tenancy

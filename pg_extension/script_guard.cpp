@@ -182,7 +182,7 @@ table_of_relation(Oid relation)
 	return OidIsValid(table) ? table : relation;
 }
 
-static Oid
+Oid
 table_of_object(ObjectAccessType access, Oid catalog, Oid object)
 {
 	switch (catalog)
@@ -197,6 +197,8 @@ table_of_object(ObjectAccessType access, Oid catalog, Oid object)
 			return attribute_of_entry(RewriteRelationId, RewriteOidIndexId, Anum_pg_rewrite_oid, Anum_pg_rewrite_ev_class, object);
 		case ConstraintRelationId:
 			return attribute_of_entry(ConstraintRelationId, ConstraintOidIndexId, Anum_pg_constraint_oid, Anum_pg_constraint_conrelid, object);
+		case StatisticExtRelationId:
+			return attribute_of_entry(StatisticExtRelationId, StatisticExtOidIndexId, Anum_pg_statistic_ext_oid, Anum_pg_statistic_ext_stxrelid, object);
 		case AttrDefaultRelationId:
 			/* The server names one that it makes by its table, and one that it drops by itself. */
 			return access == OAT_POST_CREATE ? object
@@ -239,17 +241,26 @@ check_referenced_table(Oid constraint)
 		refuse_to_script(table);
 }
 
+bool
+changes_object(ObjectAccessType access, void *arguments)
+{
+	if (access == OAT_POST_CREATE)
+		return !arguments || !static_cast<ObjectAccessPostCreate *>(arguments)->is_internal;
+	return access == OAT_POST_ALTER || access == OAT_DROP || access == OAT_TRUNCATE;
+}
+
+bool
+script_runs()
+{
+	return scope.nest_level > 0;
+}
+
 static void
 object_access(ObjectAccessType access, Oid class_oid, Oid object, int sub_object, void *arguments)
 {
 	if (previous_object_access)
 		previous_object_access(access, class_oid, object, sub_object, arguments);
-	if (likely(scope.nest_level == 0))
-		return;
-	if (access != OAT_POST_CREATE && access != OAT_POST_ALTER && access != OAT_DROP && access != OAT_TRUNCATE)
-		return;
-	/* The constraint of a foreign key makes triggers on both tables, which are the server's own. */
-	if (access == OAT_POST_CREATE && arguments && static_cast<ObjectAccessPostCreate *>(arguments)->is_internal)
+	if (likely(scope.nest_level == 0) || !changes_object(access, arguments))
 		return;
 
 	Oid table = table_of_object(access, class_oid, object);

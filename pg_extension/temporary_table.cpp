@@ -14,7 +14,10 @@
  * Whose a table is goes with the transaction: what is rolled back, an emptying or a first row, has not made it anybody
  * else's.
  *
- * A session that has made none pays nothing.
+ * A temporary type would be found before the server's own, and cannot be watched: there is none of a session's that serves
+ * tenants.
+ *
+ * A session that has made none of these pays nothing.
  */
 #include "tenant_context.h"
 
@@ -352,9 +355,59 @@ changed_relation(Node *statement)
 			return reinterpret_cast<RuleStmt *>(statement)->relation;
 		case T_ViewStmt:
 			return reinterpret_cast<ViewStmt *>(statement)->view;
+		case T_CreateStatsStmt:
+		{
+			auto *from = static_cast<Node *>(linitial(reinterpret_cast<CreateStatsStmt *>(statement)->relations));
+			return IsA(from, RangeVar) ? reinterpret_cast<RangeVar *>(from) : nullptr;
+		}
 		default:
 			return nullptr;
 	}
+}
+
+static bool
+makes_type(Node *statement)
+{
+	return IsA(statement, CreateDomainStmt) || IsA(statement, CreateEnumStmt) || IsA(statement, CreateRangeStmt) ||
+		   IsA(statement, CompositeTypeStmt);
+}
+
+/* The schema of a type that a statement makes, or invalid. */
+static Oid
+schema_of_new_type(Node *statement)
+{
+	char *name;
+
+	switch (nodeTag(statement))
+	{
+		case T_CreateDomainStmt:
+			return QualifiedNameGetCreationNamespace(reinterpret_cast<CreateDomainStmt *>(statement)->domainname, &name);
+		case T_CreateEnumStmt:
+			return QualifiedNameGetCreationNamespace(reinterpret_cast<CreateEnumStmt *>(statement)->typeName, &name);
+		case T_CreateRangeStmt:
+			return QualifiedNameGetCreationNamespace(reinterpret_cast<CreateRangeStmt *>(statement)->typeName, &name);
+		case T_CompositeTypeStmt:
+			return RangeVarGetCreationNamespace(reinterpret_cast<CompositeTypeStmt *>(statement)->typevar);
+		default:
+			return InvalidOid;
+	}
+}
+
+/*
+ * A type in pg_temp comes before those of the server, as the next tenant's '…'::text would find: its checks would run with
+ * what the next one casts.  Nothing tells who uses a type, so there is none of a role's that serves tenants.
+ */
+static void
+check_new_type(Node *statement)
+{
+	Oid service = get_role_oid("tenancy_service", true);
+
+	if (!isTempNamespace(schema_of_new_type(statement)) || has_bypassrls_privilege(GetUserId()))
+		return;
+	if (context_is_set() || role_is_bound() || (OidIsValid(service) && is_member_of_role_nosuper(GetUserId(), service)))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("a session that serves tenants cannot make a temporary type"),
+						errdetail("It would take the name of one of the next tenant's on this connection."),
+						errhint("Make it in a schema.")));
 }
 
 /* No privilege is asked for where the owner changes a table. */
@@ -383,6 +436,8 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree, 
 
 	if (unlikely(tables) && IsTransactionState())
 		check_change(command);
+	if (makes_type(command))
+		check_new_type(command);
 	(previous_process_utility ? previous_process_utility : standard_ProcessUtility)(
 		statement, query, read_only_tree, context, params, environment, receiver, completion);
 

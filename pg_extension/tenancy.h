@@ -175,6 +175,11 @@ void script_guard_init();
 void refuse_nested_script();
 void guard_script(const char *tenant, Oid schema);
 void release_script();
+bool script_runs();
+
+/* Of an object access hook: a change that a statement wants, other than the triggers of a foreign key; and whose table's. */
+bool changes_object(ObjectAccessType access, void *arguments);
+Oid table_of_object(ObjectAccessType access, Oid catalog, Oid object);
 
 /* A script runs, and the table is isolated for another tenant than its own. */
 bool is_beyond_script(Oid relation);

@@ -144,7 +144,7 @@ RESET SESSION AUTHORIZATION;
 ALTER TABLE guarded.notes ENABLE ROW LEVEL SECURITY;
 
 --
--- A session that has a tenant does not change what protects it
+-- A session that has a tenant changes neither what protects it nor what is not its own
 --
 ALTER TABLE guarded.notes OWNER TO pgd_owner;
 GRANT pgd_owner TO pgd_app;

@@ -7,12 +7,14 @@ CREATE DATABASE temporary_table_test;
 \c temporary_table_test
 CREATE EXTENSION tenancy;
 SELECT tenancy.create_tenant('temp-1', 'One'), tenancy.create_tenant('temp-2', 'Two');
+CREATE DOMAIN told AS text;
 CREATE TABLE orders (id serial, tenant_id text, note text);
 INSERT INTO orders (tenant_id, note) VALUES ('temp-1', 'of one'), ('temp-2', 'of two'), ('temp-2', 'of two too');
 SELECT tenancy.protect('orders');
 CREATE ROLE temp_service LOGIN IN ROLE tenancy_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON orders TO temp_service;
 GRANT USAGE ON SEQUENCE orders_id_seq TO temp_service;
+ALTER DOMAIN told OWNER TO temp_service;
 
 \c - temp_service
 CREATE TEMP TABLE nobodys AS SELECT 'nobody''s' AS note;
@@ -223,14 +225,12 @@ ROLLBACK;
 DISCARD TEMP;
 CREATE FUNCTION pg_temp.tell(note text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE NOTICE 'told: %', note; RETURN true; END $$;
 CREATE FUNCTION pg_temp.tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'told: %', NEW.note; RETURN NEW; END $$;
-CREATE DOMAIN pg_temp.told AS text;
 BEGIN;
 SELECT tenancy.set_tenant('temp-1');
-CREATE TEMP TABLE own (note pg_temp.told);
+CREATE TEMP TABLE own (note told);
 INSERT INTO own VALUES ('of one');
 CREATE TEMP VIEW own_view AS SELECT * FROM own;
 ANALYZE own;
-SELECT count(*) FROM pg_stats WHERE tablename = 'own';
 COMMIT;
 BEGIN;
 SELECT tenancy.set_tenant('temp-2');
@@ -245,17 +245,28 @@ CREATE TRIGGER tell BEFORE INSERT ON own FOR EACH ROW EXECUTE FUNCTION pg_temp.t
 ROLLBACK TO s;
 CREATE RULE tell AS ON INSERT TO own DO INSTEAD NOTHING;
 ROLLBACK TO s;
-CREATE OR REPLACE TEMP VIEW own_view AS SELECT ''::pg_temp.told AS note;
+CREATE STATISTICS pg_temp.told ON (pg_temp.tell(note)), note FROM own;
+ROLLBACK TO s;
+CREATE OR REPLACE TEMP VIEW own_view AS SELECT ''::told AS note;
 ROLLBACK TO s;
 DROP VIEW own_view;
 SAVEPOINT s;
-ALTER DOMAIN pg_temp.told ADD CHECK (pg_temp.tell(VALUE));
+ALTER DOMAIN told ADD CHECK (pg_temp.tell(VALUE));
 ROLLBACK TO s;
+COMMIT;
 SELECT most_common_vals FROM pg_stats WHERE tablename = 'own';
-ROLLBACK TO s;
 DROP TABLE own;
 SELECT count(*) FROM pg_stats WHERE tablename = 'own';
-COMMIT;
+
+--
+-- A type in pg_temp would be found before the server's
+--
+CREATE DOMAIN pg_temp.text AS pg_catalog.text CHECK (pg_temp.tell(VALUE));
+SET search_path TO pg_temp;
+CREATE TYPE mood AS ENUM ('sad');
+CREATE TYPE pair AS (a integer, b integer);
+CREATE TYPE span AS RANGE (subtype = integer);
+RESET search_path;
 DISCARD TEMP;
 
 -- a procedure serves one tenant after the other, by a list of them; a loop over one tenant's rows is over before the next one

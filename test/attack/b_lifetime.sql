@@ -503,3 +503,80 @@ SELECT note FROM shop.orders;
 ALTER ROLE acme RESET app.current_tenant_id;
 --: as acme
 SELECT note FROM shop.orders;
+
+--: B52 a temporary table of the tenant before, which a TRUNCATE that is rolled back makes nobody's
+--: as service
+BEGIN;
+SELECT tenancy.set_tenant('globex');
+CREATE TEMP TABLE work AS SELECT note FROM shop.orders;
+COMMIT;
+--: look
+BEGIN;
+TRUNCATE work;
+ROLLBACK;
+SELECT note FROM work;
+BEGIN;
+SELECT tenancy.set_tenant('acme');
+SAVEPOINT s;
+TRUNCATE work;
+ROLLBACK TO s;
+SELECT note FROM work;
+COMMIT;
+
+--: B53 a temporary table of the tenant before, read by statements that ask for no privilege
+--: as service
+CREATE FUNCTION pg_temp.tell(note text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE NOTICE 'told: %', note; RETURN true; END $$;
+BEGIN;
+SELECT tenancy.set_tenant('globex');
+CREATE TEMP TABLE work AS SELECT note FROM shop.orders;
+ANALYZE work;
+COMMIT;
+--: look
+SELECT most_common_vals, histogram_bounds FROM pg_stats WHERE tablename = 'work';
+BEGIN;
+SELECT tenancy.set_tenant('acme');
+SAVEPOINT s;
+CREATE INDEX ON work (pg_temp.tell(note));
+ROLLBACK TO s;
+ALTER TABLE work ADD CHECK (pg_temp.tell(note));
+ROLLBACK TO s;
+ALTER TABLE work ALTER note TYPE boolean USING pg_temp.tell(note);
+ROLLBACK TO s;
+CREATE TEMP TABLE whole (note text);
+ALTER TABLE work INHERIT whole;
+SELECT note FROM whole;
+ROLLBACK TO s;
+CREATE STATISTICS pg_temp.s ON (pg_temp.tell(note)), note FROM work;
+ANALYZE work;
+ROLLBACK TO s;
+SELECT most_common_vals, histogram_bounds FROM pg_stats WHERE tablename = 'work';
+COMMIT;
+
+--: B54 a temporary table that EXPLAIN ANALYZE has made
+--: as service
+BEGIN;
+SELECT tenancy.set_tenant('globex');
+EXPLAIN ANALYZE CREATE TEMP TABLE work AS SELECT note FROM shop.orders;
+COMMIT;
+--: look
+BEGIN;
+SELECT tenancy.set_tenant('acme');
+SELECT note FROM work;
+COMMIT;
+
+--: B55 a temporary type takes the name of one of the server's, and is told what the next tenant casts
+--: as service
+BEGIN;
+SELECT tenancy.set_tenant('acme');
+CREATE FUNCTION pg_temp.tell(note pg_catalog.text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('loot.' || 'note', note, false); RETURN true; END $$;
+CREATE DOMAIN pg_temp.text AS pg_catalog.text CHECK (pg_temp.tell(VALUE));
+COMMIT;
+BEGIN;
+SELECT tenancy.set_tenant('globex');
+SELECT note::text FROM shop.orders WHERE note IS NOT NULL;
+COMMIT;
+--: look
+BEGIN;
+SELECT tenancy.set_tenant('acme');
+SELECT current_setting('loot.note', true);
+COMMIT;

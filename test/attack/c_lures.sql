@@ -137,6 +137,60 @@ ROLLBACK TO s;
 SELECT note FROM shop.orders;
 COMMIT;
 
+--: C75 the owner's session, which has a tenant, has functions called with every row by statements that ask no policy
+--: only ours
+--: as dba
+ALTER ROLE app_owner LOGIN;
+ALTER ROLE app_owner SET app.current_tenant_id = 'acme';
+GRANT CREATE ON SCHEMA tools TO app_owner;
+--: as app_owner
+CREATE FUNCTION tools.tell(note text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE NOTICE 'told: %', note; RETURN true; END $$;
+CREATE INDEX ON shop.orders (tools.tell(note));
+CREATE INDEX ON shop.documents (id) WHERE tools.tell(note);
+ALTER TABLE shop.orders ADD CHECK (tools.tell(note));
+ALTER TABLE shop.events ADD CHECK (tools.tell(note));
+ALTER TABLE shop.orders ADD CHECK (tools.tell(note)) NOT VALID;
+ALTER TABLE shop.customers ALTER note TYPE text USING note || tools.tell(note);
+ALTER TABLE shop.orders ADD told boolean GENERATED ALWAYS AS (tools.tell(note)) STORED;
+ALTER TABLE shop.orders ADD EXCLUDE USING btree (note WITH =) WHERE (tools.tell(note));
+CREATE STATISTICS shop.told ON (tools.tell(note)), id FROM shop.orders;
+ANALYZE shop.orders;
+CLUSTER shop.orders USING orders_pkey;
+
+--: C76 the owner's session, which has a tenant, leaves a trigger and a rule for others, and empties the table
+--: only ours
+--: as dba
+ALTER ROLE app_owner LOGIN;
+ALTER ROLE app_owner SET app.current_tenant_id = 'acme';
+GRANT CREATE ON SCHEMA tools TO app_owner;
+CREATE TABLE tools.caught (note text);
+GRANT ALL ON tools.caught TO PUBLIC;
+--: as app_owner
+CREATE FUNCTION tools.catch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO tools.caught VALUES (NEW.note); RETURN NEW; END $$;
+CREATE TRIGGER catch BEFORE INSERT ON shop.orders FOR EACH ROW EXECUTE FUNCTION tools.catch();
+CREATE RULE catch AS ON INSERT TO shop.documents DO ALSO INSERT INTO tools.caught VALUES (NEW.note);
+ALTER TABLE shop.customers ALTER note SET DEFAULT 'HACKED';
+TRUNCATE shop.invoices;
+DROP TABLE shop.contracts;
+--: meanwhile globex
+INSERT INTO shop.orders (tenant_id, note) VALUES ('globex', 'GLOBEX-SECRET-order');
+INSERT INTO shop.documents (tenant_id, note) VALUES ('globex', 'GLOBEX-SECRET-new');
+INSERT INTO shop.customers (tenant_id) VALUES ('globex');
+--: again
+SELECT note FROM tools.caught;
+
+--: C77 what ANALYZE keeps of an index on an expression, read by the owner's session, which has a tenant
+--: only ours
+--: as dba
+CREATE INDEX told ON shop.orders (upper(note));
+ANALYZE shop.orders;
+ALTER ROLE app_owner LOGIN;
+ALTER ROLE app_owner SET app.current_tenant_id = 'acme';
+--: as app_owner
+SELECT histogram_bounds, most_common_vals FROM pg_stats WHERE tablename = 'told';
+SELECT * FROM pg_stats_ext_exprs;
+SELECT stavalues1 FROM pg_statistic;
+
 --: E41 a rule on a table of the customer's, which others write to
 --: report TI215 tools.suggestions
 --: as mallory

@@ -389,3 +389,106 @@ SELECT tenancy.uninstall_system('acme', 'evil');
 --: leak if (SELECT count(*) FROM pg_trigger WHERE tgrelid = 'tenant_globex_crm.customers'::regclass AND NOT tgisinternal) + (SELECT count(*) FROM pg_rewrite WHERE ev_class = 'tenant_globex_crm.customers'::regclass) + (SELECT count(*) FROM pg_policy WHERE polrelid = 'tenant_globex_crm.customers'::regclass) <> 2
 --: as acme
 SELECT note FROM tenant_globex_crm.customers;
+
+--: F25 the system's script of a vendor says what other tenants' tables are made with
+--: only ours
+--: as dba
+SELECT tenancy.register_system('evil', 'Evil', 'evil', 'somebody');
+SELECT tenancy.register_version('evil', '1.0.0', $$
+    CREATE TABLE parts (id integer);
+    ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO tenant_acme;
+    ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO tenant_acme;
+$$);
+SELECT tenancy.register_system('desk', 'Desk', 'desk', 'us');
+SELECT tenancy.register_version('desk', '1.0.0', $$ CREATE TABLE tickets (note text); INSERT INTO tickets VALUES ('x'); $$);
+--: try dba
+SELECT tenancy.install_system('acme', 'evil');
+SELECT tenancy.install_system('globex', 'desk');
+--: leak if has_table_privilege('tenant_acme', 'tenant_globex_desk.tickets', 'TRUNCATE') OR (SELECT count(*) FROM tenant_globex_desk.tickets) = 0
+--: as acme
+TRUNCATE tenant_globex_desk.tickets;
+
+--: F26 the system's script of a vendor makes its table a child of another tenant's
+--: only ours
+--: as dba
+SELECT tenancy.register_system('evil', 'Evil', 'evil', 'somebody');
+SELECT tenancy.register_version('evil', '1.0.0', $$ CREATE TABLE spare () INHERITS (tenant_globex_crm.customers); INSERT INTO spare (name) VALUES ('HACKED'); $$);
+SELECT tenancy.register_version('evil', '1.0.1', $$ CREATE TABLE spare (LIKE tenant_globex_crm.customers); ALTER TABLE spare INHERIT tenant_globex_crm.customers; INSERT INTO spare (id, name) VALUES (9, 'HACKED'); $$);
+--: try dba
+SELECT tenancy.install_system('acme', 'evil', '1.0.0');
+SELECT tenancy.install_system('acme', 'evil', '1.0.1');
+--: leak if EXISTS (SELECT FROM pg_inherits WHERE inhparent = 'tenant_globex_crm.customers'::regclass)
+--: as acme
+SELECT note FROM tenant_globex_crm.customers;
+
+--: F27 the system's script of a vendor puts a view, a function, a key and an index of its own where another tenant's are
+--: only ours
+--: as dba
+SELECT tenancy.register_system('evil', 'Evil', 'evil', 'somebody');
+SELECT tenancy.register_version('evil', '1.0.0', $$ CREATE VIEW tenant_globex_crm.names AS SELECT 'HACKED' AS name; $$);
+SELECT tenancy.register_version('evil', '1.0.1', $$ CREATE FUNCTION tenant_globex_crm.upper(text) RETURNS text LANGUAGE sql AS 'SELECT $1'; $$);
+SELECT tenancy.register_version('evil', '1.0.2', $$ CREATE TABLE parts (id integer REFERENCES tenant_globex_crm.customers); INSERT INTO parts VALUES (1); $$);
+SELECT tenancy.register_version('evil', '1.0.3', $$ CREATE UNIQUE INDEX ON tenant_globex_crm.customers ((1)); $$);
+SELECT tenancy.register_version('evil', '1.0.4', $$ REVOKE ALL ON tenant_globex_crm.customers FROM tenant_globex; $$);
+--: try dba
+SELECT tenancy.install_system('acme', 'evil', '1.0.0');
+SELECT tenancy.install_system('acme', 'evil', '1.0.1');
+SELECT tenancy.install_system('acme', 'evil', '1.0.2');
+SELECT tenancy.install_system('acme', 'evil', '1.0.3');
+SELECT tenancy.install_system('acme', 'evil', '1.0.4');
+--: leak if to_regclass('tenant_globex_crm.names') IS NOT NULL OR to_regproc('tenant_globex_crm.upper') IS NOT NULL OR to_regclass('tenant_acme_evil.parts') IS NOT NULL OR (SELECT count(*) FROM pg_index WHERE indrelid = 'tenant_globex_crm.customers'::regclass) <> 1 OR NOT has_table_privilege('tenant_globex', 'tenant_globex_crm.customers', 'SELECT')
+--: as acme
+SELECT note FROM tenant_globex_crm.customers;
+
+--: F28 the system's script of a vendor leaves a prepared statement, a cursor and a trigger that come to life when it has ended
+--: only ours
+--: leak if (SELECT bool_or(rolsuper OR rolbypassrls) FROM pg_roles WHERE rolname = 'mallory')
+--: as dba
+SELECT tenancy.register_system('evil', 'Evil', 'evil', 'somebody');
+SELECT tenancy.register_version('evil', '1.0.0', $$
+    CREATE FUNCTION trap() RETURNS integer LANGUAGE plpgsql AS 'BEGIN EXECUTE ''ALTER ROLE mallory SUPERUSER''; RETURN 1; EXCEPTION WHEN insufficient_privilege THEN RETURN 0; END';
+    PREPARE s_1 AS SELECT @schema@.trap();
+$$);
+SELECT tenancy.register_version('evil', '1.0.1', $$
+    CREATE FUNCTION trap() RETURNS integer LANGUAGE plpgsql AS 'BEGIN EXECUTE ''ALTER ROLE mallory SUPERUSER''; RETURN 1; EXCEPTION WHEN insufficient_privilege THEN RETURN 0; END';
+    DECLARE later CURSOR WITH HOLD FOR SELECT @schema@.trap();
+$$);
+SELECT tenancy.register_version('evil', '1.0.2', $$
+    CREATE TABLE parts (id integer);
+    CREATE FUNCTION trap() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.id = 1 THEN SET CONSTRAINTS ALL DEFERRED; INSERT INTO @schema@.parts VALUES (2); ELSE EXECUTE ''ALTER ROLE mallory SUPERUSER''; END IF; RETURN NULL; EXCEPTION WHEN insufficient_privilege THEN RETURN NULL; END';
+    CREATE CONSTRAINT TRIGGER trap AFTER INSERT ON parts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trap();
+    INSERT INTO parts VALUES (1);
+$$);
+--: try dba
+SELECT tenancy.install_system('acme', 'evil', '1.0.0');
+EXECUTE s_1;
+SELECT tenancy.install_system('acme', 'evil', '1.0.1');
+FETCH ALL FROM later;
+SELECT tenancy.install_system('acme', 'evil', '1.0.2');
+--: as mallory
+SELECT note FROM shop.orders;
+
+--: F29 functions that the system's script of a vendor has left, called by its tenant with the rights of the scripts' role
+--: only ours
+--: as dba
+SELECT tenancy.register_system('evil', 'Evil', 'evil', 'somebody');
+SELECT tenancy.register_version('evil', '1.0.0', $$
+    CREATE FUNCTION run(statement text) RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS
+        'DECLARE answer text; BEGIN EXECUTE statement INTO answer; RETURN answer; EXCEPTION WHEN syntax_error THEN EXECUTE statement; RETURN NULL; END';
+    CREATE FUNCTION act(statement text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN EXECUTE statement; END';
+    CREATE TABLE parts (id integer);
+$$);
+SELECT tenancy.install_system('acme', 'evil');
+--: as acme
+SELECT tenant_acme_evil.run('SELECT note FROM tenant_globex_crm.customers');
+SELECT tenant_acme_evil.act('ALTER TABLE tenant_globex_crm.customers DISABLE ROW LEVEL SECURITY');
+SELECT tenant_acme_evil.act('ALTER TABLE tenant_globex_crm.customers ALTER note SET DEFAULT ''HACKED''');
+SELECT tenant_acme_evil.act('CREATE POLICY p ON tenant_globex_crm.customers USING (true)');
+SELECT tenant_acme_evil.act('TRUNCATE tenant_globex_crm.customers');
+SELECT tenant_acme_evil.act('DROP TABLE tenant_globex_crm.customers');
+SELECT tenant_acme_evil.act('DROP SCHEMA tenant_globex_crm CASCADE');
+SELECT tenant_acme_evil.act('UPDATE tenant_globex_crm.customers SET note = ''HACKED''');
+SELECT tenant_acme_evil.act('CREATE RULE r AS ON INSERT TO tenant_globex_crm.customers DO INSTEAD NOTHING');
+SELECT tenant_acme_evil.act('CREATE INDEX ON tenant_globex_crm.customers ((1/(id-id)))');
+SELECT tenant_acme_evil.act('SELECT tenancy.set_tenant(''globex'')');
+SELECT tenant_acme_evil.run('SELECT note FROM tenant_globex_crm.customers');
