@@ -209,7 +209,7 @@ may_read(Oid relation, AclMode wanted, Oid owner, bool has_context, bool complai
 static bool
 tells_others_values(Oid relation)
 {
-	return relation == StatisticRelationId && !superuser_arg(GetOuterUserId()) && !has_bypassrls_privilege(GetUserId());
+	return relation == StatisticRelationId && !goes_free() && !has_bypassrls_privilege(GetUserId());
 }
 
 [[noreturn]] static void
@@ -322,7 +322,8 @@ object_access(ObjectAccessType access, Oid class_oid, Oid object, int sub_object
 {
 	if (previous_object_access)
 		previous_object_access(access, class_oid, object, sub_object, arguments);
-	if (!changes_object(access, arguments) || likely(!has_bound_tenant()) || script_runs() || has_bypassrls_privilege(GetUserId()))
+	if (!changes_object(access, arguments) || likely(!has_bound_tenant()) || script_runs() || goes_free() ||
+		has_bypassrls_privilege(GetUserId()))
 		return;
 
 	Oid table = table_of_object(access, class_oid, object);
