@@ -505,6 +505,7 @@ ALTER ROLE acme RESET app.current_tenant_id;
 SELECT note FROM shop.orders;
 
 --: B52 a temporary table of the tenant before, which a TRUNCATE that is rolled back makes nobody's
+--: only ours
 --: as service
 BEGIN;
 SELECT tenancy.set_tenant('globex');
@@ -524,6 +525,7 @@ SELECT note FROM work;
 COMMIT;
 
 --: B53 a temporary table of the tenant before, read by statements that ask for no privilege
+--: only ours
 --: as service
 CREATE FUNCTION pg_temp.tell(note text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE NOTICE 'told: %', note; RETURN true; END $$;
 BEGIN;
@@ -553,6 +555,7 @@ SELECT most_common_vals, histogram_bounds FROM pg_stats WHERE tablename = 'work'
 COMMIT;
 
 --: B54 a temporary table that EXPLAIN ANALYZE has made
+--: only ours
 --: as service
 BEGIN;
 SELECT tenancy.set_tenant('globex');
@@ -565,6 +568,7 @@ SELECT note FROM work;
 COMMIT;
 
 --: B55 a temporary type takes the name of one of the server's, and is told what the next tenant casts
+--: only ours
 --: as service
 BEGIN;
 SELECT tenancy.set_tenant('acme');

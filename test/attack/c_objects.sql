@@ -425,7 +425,7 @@ GRANT ALL ON shop.orders TO acme;
 TRUNCATE shop.orders CASCADE;
 
 --: C49 TRIGGER granted again: a trigger sees what others write
---: report TI404 shop.orders
+--: names TI404 shop.orders
 --: as dba
 GRANT TRIGGER ON shop.orders TO mallory;
 --: as mallory
