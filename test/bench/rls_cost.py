@@ -16,7 +16,7 @@ NO_INDEX = "SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enab
 PARALLEL = "SET max_parallel_workers_per_gather = 2; SET min_parallel_table_scan_size = 0; SET parallel_setup_cost = 0;"
 TARGET = 1.10
 BATCH = 40  # statements of one turn, of short ones
-TURNS = 30, 15  # of short statements, of long ones
+TURNS = 300, 15  # of short statements, of long ones
 LONGEST = 4.0  # seconds for one comparison, if that is three turns
 
 
