@@ -355,7 +355,9 @@ import_foreign_schema(ImportForeignSchemaStmt *statement, Oid server)
 
 	if (collections == NIL)
 		ereport(ERROR, (errcode(ERRCODE_FDW_SCHEMA_NOT_FOUND),
-						errmsg("database \"%s\" has no collections", database)));
+						errmsg("database \"%s\" has no collections", database),
+						errhint("Its databases: SELECT tenancy_mongo.run_command(%s, 'admin', '{\"listDatabases\": 1}');",
+								quote_literal_cstr(GetForeignServer(server)->servername))));
 	foreach (cell, collections)
 	{
 		auto *collection = static_cast<Collection *>(lfirst(cell));

@@ -6,16 +6,14 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::RealBin/../support";
 
+use Mirror::Node;
 use Mongo::Server;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $mongo = Mongo::Server->new('main')->start;
-my $node  = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'tenancy'\ntenancy_mongo.mirror_retry_interval = 100");
-$node->start;
+my $node = mirror_node();
 $node->safe_psql('postgres', qq(
 	CREATE EXTENSION tenancy_mongo CASCADE;
 	CREATE SERVER platform FOREIGN DATA WRAPPER tenancy_mongo OPTIONS (hosts '@{[ $mongo->host ]}', replica_set 'rs0');
@@ -24,15 +22,6 @@ $node->safe_psql('postgres', qq(
 		tags jsonb, document jsonb OPTIONS (document 'true')) SERVER platform OPTIONS (database 'shop', collection 'items');
 	CREATE TABLE shop.items (_id text PRIMARY KEY, name text NOT NULL, price numeric CHECK (price >= 0), city text, tags jsonb,
 		document jsonb, code text UNIQUE, noted_at timestamptz NOT NULL DEFAULT now(), upper_name text GENERATED ALWAYS AS (upper(name)) STORED);));
-
-sub sql { return $node->safe_psql('postgres', $_[0]); }
-
-sub becomes
-{
-	my ($query, $expected, $what) = @_;
-	return ok($node->poll_query_until('postgres', "SELECT ($query)::text = \$expected\$$expected\$expected\$"), $what)
-	  || diag("now: ", sql($query), "\n", sql('SELECT * FROM tenancy_mongo.stat_mirror; SELECT * FROM tenancy_mongo.misfits'));
-}
 
 sub refused
 {

@@ -7,6 +7,7 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::RealBin/../support";
 
+use Mirror::Node;
 use Mongo::Server;
 use POSIX ();
 use PostgreSQL::Test::Cluster;
@@ -19,20 +20,7 @@ srand $seed;
 note "FAULT_SEED=$seed";
 
 my $mongo = Mongo::Server->new('main')->start;
-my $node  = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf',
-	"shared_preload_libraries = 'tenancy'\ntenancy_mongo.mirror_retry_interval = 100\ntenancy_mongo.mirror_batch_size = 200\nrestart_after_crash = on");
-$node->start;
-
-sub sql { return $node->safe_psql('postgres', $_[0]); }
-
-sub becomes
-{
-	my ($query, $expected, $what) = @_;
-	return ok($node->poll_query_until('postgres', "SELECT ($query)::text = \$expected\$$expected\$expected\$"), $what)
-	  || diag('now: ', sql($query), "\n", sql('SELECT * FROM tenancy_mongo.stat_mirror; SELECT * FROM tenancy_mongo.misfits'));
-}
+my $node = mirror_node('tenancy_mongo.mirror_batch_size = 200', 'restart_after_crash = on');
 
 sub refused
 {

@@ -8,6 +8,7 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::RealBin/../support";
 
+use Mirror::Node;
 use Mongo::ReplicaSet;
 use POSIX ();
 use PostgreSQL::Test::Cluster;
@@ -16,19 +17,7 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 
 my $set  = Mongo::ReplicaSet->new('set', 3)->start;
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'tenancy'\ntenancy_mongo.mirror_retry_interval = 100");
-$node->start;
-
-sub sql { return $node->safe_psql('postgres', $_[0]); }
-
-sub becomes
-{
-	my ($query, $expected, $what) = @_;
-	return ok($node->poll_query_until('postgres', "SELECT ($query)::text = \$expected\$$expected\$expected\$"), $what)
-	  || diag('now: ', sql($query), "\n", sql('SELECT * FROM tenancy_mongo.stat_mirror'));
-}
+my $node = mirror_node();
 
 sub majority { return $_[0]->command($_[1], $_[2] =~ s/\}$/, "writeConcern": {"w": "majority", "wtimeout": 20000}}/r); }
 

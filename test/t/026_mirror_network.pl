@@ -7,6 +7,7 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::RealBin/../support";
 
+use Mirror::Node;
 use Mongo::Proxy;
 use Mongo::Server;
 use PostgreSQL::Test::Cluster;
@@ -18,19 +19,7 @@ my $proxy = Mongo::Proxy->new;
 my $mongo = Mongo::Server->new('main', known_as => $proxy->host, extra => [ '--oplogSize', '4', '--syncdelay', '1' ]);
 $proxy->lead_to($mongo->port);
 $mongo->start;
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'tenancy'\ntenancy_mongo.mirror_retry_interval = 100");
-$node->start;
-
-sub sql { return $node->safe_psql('postgres', $_[0]); }
-
-sub becomes
-{
-	my ($query, $expected, $what) = @_;
-	return ok($node->poll_query_until('postgres', "SELECT ($query)::text = \$expected\$$expected\$expected\$"), $what)
-	  || diag('now: ', sql($query), "\n", sql('SELECT * FROM tenancy_mongo.stat_mirror'));
-}
+my $node = mirror_node();
 
 sql(qq(
 	CREATE EXTENSION tenancy_mongo CASCADE;

@@ -7,6 +7,7 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::RealBin/../support";
 
+use Mirror::Node;
 use Mongo::Server;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -14,19 +15,7 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 
 my $mongo = Mongo::Server->new('main')->start;
-my $node  = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'tenancy'\ntenancy_mongo.mirror_retry_interval = 100");
-$node->start;
-
-sub sql { return $node->safe_psql('postgres', $_[0]); }
-
-sub becomes
-{
-	my ($query, $expected, $what) = @_;
-	return ok($node->poll_query_until('postgres', "SELECT ($query)::text = \$expected\$$expected\$expected\$"), $what)
-	  || diag('now: ', sql($query), "\n", sql('SELECT * FROM tenancy_mongo.stat_mirror'));
-}
+my $node = mirror_node();
 
 sub level { return is(sql("SELECT tenancy_mongo.wait_for_mirror('platform', '60 s')"), 't', $_[0]); }
 
