@@ -197,12 +197,12 @@ kind_of(const Event *event)
 bool
 was_elsewhere(const MirrorTable *table, const Event *event, ChangeKind kind)
 {
-	bson_iter_t field = event->changed;
-
 	if (!table->route || (kind == ChangeKind::upsert && strcmp(event->operation, "insert") == 0))
 		return false;
 	if (kind != ChangeKind::upsert || strcmp(event->operation, "update") != 0 || !event->tells_fields)
 		return true;
+
+	bson_iter_t field = event->changed;
 	while (bson_iter_next(&field))
 		if (!BSON_ITER_HOLDS_UTF8(&field) ||
 			route_is_touched(table, bson_iter_utf8(&field, nullptr)))

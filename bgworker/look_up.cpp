@@ -47,7 +47,7 @@ ShownKey
 shown_key(const MirrorTable *table, const bson_iter_t *id)
 {
 	KeyBytes bytes = key_bytes(id);
-	uint64 owner = static_cast<uint64>(table->local) << 32 | static_cast<uint64>(bytes.type);
+	uint64 owner = table->identity << 32 ^ table->identity >> 32 ^ static_cast<uint64>(bytes.type);
 	int length = static_cast<int>(bytes.length);
 
 	return {hash_bytes_extended(bytes.data, length, seed ^ owner),

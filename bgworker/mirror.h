@@ -154,6 +154,7 @@ struct MirrorTable
 	const char *collection;
 	const char *tenant;		  /* whose documents it holds; null: everybody's */
 	const char *tenant_field; /* by which they are told; null: all of the namespace are the tenant's */
+	uint64 identity;		  /* of the documents that it is fed, whatever is reloaded */
 	Route *route;			  /* set if this is not a table, but stands for those of a route */
 	const char *definition;	  /* of the copied rows; null: never copied */
 	const char *since;		/* position; null: none */

@@ -8,7 +8,8 @@
  * A batch knows a route as one table, its *head*, so that a document is reduced to one change and looked up once, whoever
  * it belongs to.  Before the batch is applied, each change of a head becomes what it means to the members: the row goes to
  * the document's tenant and, unless the document cannot have been another's before, away from all others.  That is one
- * transaction, so that nobody ever sees a document with two tenants or, while it moves, with none.
+ * transaction, so that nobody ever sees a document with two tenants or, while it moves, with none.  A member that is being
+ * copied is ahead of the stream: what has moved to it meanwhile leaves the others when the stream comes to the move.
  *
  * A document cannot have been another's if it was inserted, or if MongoDB tells that an update has not touched the tenant's
  * field; of a document that was looked up, nobody knows.  A deletion concerns all members, because it tells the key alone.
@@ -70,6 +71,8 @@ string_at(const bson_t *document, const char *path)
 	bson_iter_t field;
 	bson_iter_t inner;
 	const char *end;
+	const char *text;
+	uint32_t length;
 
 	if (!bson_iter_init(&field, document))
 		return nullptr;
@@ -81,9 +84,12 @@ string_at(const bson_t *document, const char *path)
 		field = inner;
 		path = end + 1;
 	}
-	return bson_iter_find(&field, path) && BSON_ITER_HOLDS_UTF8(&field)
-			   ? bson_iter_utf8(&field, nullptr)
-			   : nullptr;
+	if (!bson_iter_find(&field, path) || !BSON_ITER_HOLDS_UTF8(&field))
+		return nullptr;
+
+	/* A string that holds a zero byte is no tenant's id, whatever stands before it. */
+	text = bson_iter_utf8(&field, &length);
+	return strlen(text) == length ? text : nullptr;
 }
 
 bool
@@ -130,6 +136,17 @@ compare_members(const void *a, const void *b)
 	return strcmp(left->tenant, right->tenant);
 }
 
+/* A foreign table whose database follows the tenant has a route in each, and their documents may have the same keys. */
+static uint64
+identity_of_route(const MirrorTable *member)
+{
+	const auto *database = reinterpret_cast<const unsigned char *>(member->database);
+	const auto *collection = reinterpret_cast<const unsigned char *>(member->collection);
+
+	return hash_bytes_extended(collection, static_cast<int>(strlen(member->collection)),
+							   hash_bytes_extended(database, static_cast<int>(strlen(member->database)), member->foreign));
+}
+
 static MirrorTable *
 make_route(MirrorTable **members, int count)
 {
@@ -137,6 +154,7 @@ make_route(MirrorTable **members, int count)
 
 	route->head = *members[0];
 	route->head.local = members[0]->foreign; /* whose OID no other table has */
+	route->head.identity = identity_of_route(members[0]);
 	route->head.phase = Phase::follow;
 	route->head.since = nullptr;
 	route->head.misfits = nullptr;
@@ -172,6 +190,7 @@ route_build(Stream *stream)
 	{
 		MirrorTable *table = &stream->tables[i];
 
+		table->identity = table->local;
 		if (table->tenant_field)
 			members[count++] = table;
 		else

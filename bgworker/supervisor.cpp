@@ -425,8 +425,13 @@ drop_stale_origins()
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	foreach (cell, stale_origins())
+	List *names = stale_origins();
+	foreach (cell, names)
 		replorigin_drop_by_name(static_cast<const char *>(lfirst(cell)), true, false);
+
+	/* Waiting for a lock, or for the worker to let go, takes the latch of a wish that comes meanwhile: look again. */
+	if (names != NIL)
+		SetLatch(MyLatch);
 	SPI_finish();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
