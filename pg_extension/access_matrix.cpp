@@ -11,7 +11,6 @@
  */
 #include "access_matrix.h"
 
-
 namespace tenancy
 {
 
@@ -344,6 +343,9 @@ PG_FUNCTION_INFO_V1(tenancy_is_superadmin);
 PG_FUNCTION_INFO_V1(tenancy_current_scope_tenant);
 PG_FUNCTION_INFO_V1(tenancy_current_scope_tenant_uuid);
 PG_FUNCTION_INFO_V1(tenancy_current_scope_tenant_bigint);
+PG_FUNCTION_INFO_V1(tenancy_is_scope_tenant_text);
+PG_FUNCTION_INFO_V1(tenancy_is_scope_tenant_uuid);
+PG_FUNCTION_INFO_V1(tenancy_is_scope_tenant_bigint);
 PG_FUNCTION_INFO_V1(tenancy_current_scope_uuid);
 PG_FUNCTION_INFO_V1(tenancy_current_scope_bigint);
 
@@ -394,21 +396,42 @@ tenancy_is_superadmin(PG_FUNCTION_ARGS)
 namespace tenancy
 {
 
-/* The only tenant that the context reaches, or null. */
+/* The only tenant of an admin's scope, looked for once a context: a filter asks for each row. */
 static const Tenant *
+only_tenant_of_scope()
+{
+	static uint64 context;
+	static const Tenant *only;
+
+	if (unlikely(context != context_serial))
+	{
+		int count;
+		uint64 serial;
+		const Tenant *const *members = scope_members(&count, &serial);
+
+		only = count == 1 ? members[0] : nullptr;
+		context = context_serial;
+	}
+	return only;
+}
+
+/* The only tenant that the context reaches, or null. */
+static inline const Tenant *
 only_tenant()
 {
 	const Context &context = required_context();
 
 	if (context.role == ContextRole::client)
 		return context.tenant;
-	if (context.role != ContextRole::admin)
-		return nullptr;
+	return context.role == ContextRole::admin ? only_tenant_of_scope() : nullptr;
+}
 
-	int count;
-	uint64 serial;
-	const Tenant *const *members = scope_members(&count, &serial);
-	return count == 1 ? members[0] : nullptr;
+static inline bool
+is_only_tenant(const Id &id)
+{
+	const Tenant *tenant = only_tenant();
+
+	return tenant && is_tenant(tenant, id);
 }
 
 /* current_scope() as an array of another type.  Made anew for each call: the planner's estimates and scans ask once. */
@@ -456,6 +479,24 @@ tenancy_current_scope_tenant_bigint(PG_FUNCTION_ARGS)
 	if (!tenant || !tenant->is_bigint)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(tenant->bigint);
+}
+
+PGDLLEXPORT Datum
+tenancy_is_scope_tenant_text(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(tenancy::is_only_tenant(tenancy::text_id(PG_GETARG_TEXT_PP(0))));
+}
+
+PGDLLEXPORT Datum
+tenancy_is_scope_tenant_uuid(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(tenancy::is_only_tenant(tenancy::uuid_id(PG_GETARG_UUID_P(0))));
+}
+
+PGDLLEXPORT Datum
+tenancy_is_scope_tenant_bigint(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(tenancy::is_only_tenant(tenancy::bigint_id(PG_GETARG_INT64(0))));
 }
 
 PGDLLEXPORT Datum

@@ -54,6 +54,19 @@ COMMENT ON FUNCTION tenancy.current_scope_tenant() IS 'the only tenant that the 
 COMMENT ON FUNCTION tenancy.current_scope_tenant_uuid() IS 'the only tenant that the context reaches, as a uuid, or NULL';
 COMMENT ON FUNCTION tenancy.current_scope_tenant_bigint() IS 'the only tenant that the context reaches, as a number, or NULL';
 
+CREATE FUNCTION tenancy.is_scope_tenant(tenant_id text) RETURNS boolean
+    LANGUAGE c STABLE STRICT LEAKPROOF PARALLEL SAFE COST 1 SUPPORT tenancy.is_current_tenant_support
+    AS 'MODULE_PATHNAME', 'tenancy_is_scope_tenant_text';
+CREATE FUNCTION tenancy.is_scope_tenant(tenant_id uuid) RETURNS boolean
+    LANGUAGE c STABLE STRICT LEAKPROOF PARALLEL SAFE COST 1 SUPPORT tenancy.is_current_tenant_support
+    AS 'MODULE_PATHNAME', 'tenancy_is_scope_tenant_uuid';
+CREATE FUNCTION tenancy.is_scope_tenant(tenant_id bigint) RETURNS boolean
+    LANGUAGE c STABLE STRICT LEAKPROOF PARALLEL SAFE COST 1 SUPPORT tenancy.is_current_tenant_support
+    AS 'MODULE_PATHNAME', 'tenancy_is_scope_tenant_bigint';
+COMMENT ON FUNCTION tenancy.is_scope_tenant(text) IS 'whether this tenant is the only one that the context reaches; what plans ask of a row';
+COMMENT ON FUNCTION tenancy.is_scope_tenant(uuid) IS 'whether this tenant is the only one that the context reaches; what plans ask of a row';
+COMMENT ON FUNCTION tenancy.is_scope_tenant(bigint) IS 'whether this tenant is the only one that the context reaches; what plans ask of a row';
+
 CREATE FUNCTION tenancy.current_scope_uuid() RETURNS uuid[]
     LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 1
     AS 'MODULE_PATHNAME', 'tenancy_current_scope_uuid';

@@ -17,6 +17,7 @@ struct Signature
 static const Signature signatures[CONTEXT_FUNCTIONS] = {
 	{"current_tenant", false, false}, {"current_scope_tenant", false, false}, {"current_scope", false, true},
 	{"in_scope", true, false},		  {"still_in_scope", true, false},		  {"is_current_tenant", true, false},
+	{"is_scope_tenant", true, false},
 };
 static const char *const name_suffixes[ID_TYPES] = {"", "_uuid", "_bigint"};
 

@@ -40,9 +40,10 @@ enum class ContextFunction
 	current_scope,		  /* () gives an array */
 	in_scope,			  /* (id) */
 	still_in_scope,		  /* (id): the same, and the planner takes it to be true */
-	is_current_tenant	  /* (id) */
+	is_current_tenant,	  /* (id) */
+	is_scope_tenant		  /* (id) */
 };
-constexpr int CONTEXT_FUNCTIONS = 6;
+constexpr int CONTEXT_FUNCTIONS = 7;
 
 /* The function's OID, remembered; invalid where the extension is not installed. */
 Oid context_function(ContextFunction function, IdType type);

@@ -2,12 +2,15 @@
  * policy_plan.cpp — what a plan still asks of the context for each row, made as cheap as the literal.
  *
  * A policy says "tenant_id = tenancy.current_tenant()", and the planner is left alone with it: it knows the operator, its
- * indexes and its statistics, and that what is equal to one value is equal to each other.  Once the plan stands, two things
- * cost more than a literal would:
+ * indexes and its statistics, and that what is equal to one value is equal to each other.  Once the plan stands, three
+ * things cost more than a literal would:
  *
  *   a filter    calls two functions a row, one that gives the tenant and one that compares.  It becomes one call,
- *               is_current_tenant(tenant_id), which asks the context just the same; and what a partition's filter
- *               compares with constants, for the planner to see which it needs, goes where still_in_scope() asks
+ *               is_current_tenant(tenant_id) or, for an admin of one tenant, is_scope_tenant(tenant_id), which ask the
+ *               context just the same; and what a partition's filter compares with constants, for the planner to see
+ *               which it needs, goes where still_in_scope() asks
+ *   a bitmap    is asked again, row by row, for an admin's scope: the planner does not see that in_scope(tenant_id) and the
+ *               index condition that it became say the same.  It is left for the pages of which the bitmap lost the rows
  *   a check     of a row that is written is made once for each policy that says so; the permissive one and the
  *               floor say the same, and a table that is read as well has them twice.  It is made once
  *
@@ -34,13 +37,29 @@ is_plain_equality(const OpExpr *comparison, IdType type)
 			(OidIsValid(comparison->inputcollid) && get_collation_isdeterministic(comparison->inputcollid)));
 }
 
-static bool
-is_current_tenant_call(Node *node, IdType type)
+/* A function that gives a tenant, and the question that says the same of a row. */
+struct Question
 {
-	return IsA(node, FuncExpr) && ((FuncExpr *) node)->funcid == context_function(ContextFunction::current_tenant, type);
+	ContextFunction gives;
+	ContextFunction asks;
+};
+static const Question questions[] = {
+	{ContextFunction::current_tenant, ContextFunction::is_current_tenant},
+	{ContextFunction::current_scope_tenant, ContextFunction::is_scope_tenant},
+};
+
+static const Question *
+question_of(Node *node, IdType type)
+{
+	if (!IsA(node, FuncExpr))
+		return nullptr;
+	for (const Question &question : questions)
+		if (((FuncExpr *) node)->funcid == context_function(question.gives, type))
+			return &question;
+	return nullptr;
 }
 
-/* A condition of one call for one that compares with current_tenant(), else the condition itself. */
+/* A condition of one call for one that compares with the tenant of the context, else the condition itself. */
 static Node *
 cheaper_condition(Node *condition)
 {
@@ -51,10 +70,16 @@ cheaper_condition(Node *condition)
 
 	auto *left = (Node *) linitial(comparison->args), *right = (Node *) lsecond(comparison->args);
 	IdType type = id_type(left);
-	Node *id = is_current_tenant_call(right, type) ? left : is_current_tenant_call(left, type) ? right : nullptr;
-	if (!id || !is_plain_equality(comparison, type))
+	Node *id = left;
+	const Question *question = question_of(right, type);
+	if (!question)
+	{
+		question = question_of(left, type);
+		id = right;
+	}
+	if (!question || !is_plain_equality(comparison, type))
 		return condition;
-	return (Node *) call_context_function(ContextFunction::is_current_tenant, id);
+	return (Node *) call_context_function(question->asks, id);
 }
 
 static bool
@@ -97,6 +122,66 @@ cheaper(List *conditions)
 			lfirst(cell) = cheaper_condition(condition);
 	}
 	return conditions;
+}
+
+/*
+ * Bitmap scans
+ */
+
+/* column = ANY (current_scope()), which comes to in_scope(column). */
+static bool
+is_found_by_scope(Node *condition, const FuncExpr *question)
+{
+	auto *found = (ScalarArrayOpExpr *) condition;
+
+	if (!IsA(condition, ScalarArrayOpExpr) || !found->useOr || !equal(linitial(found->args), linitial(question->args)))
+		return false;
+
+	auto *scope = (FuncExpr *) lsecond(found->args);
+	IdType type = id_type((Node *) linitial(question->args));
+	return IsA(scope, FuncExpr) && scope->funcid == context_function(ContextFunction::current_scope, type) &&
+		   found->opfuncid == id_type_facts(type).equality;
+}
+
+/* Of a conjunction one is enough, and of a disjunction we know nothing. */
+static bool
+is_asked_of_index(Plan *bitmap, const FuncExpr *question)
+{
+	ListCell *cell;
+
+	if (IsA(bitmap, BitmapIndexScan))
+	{
+		foreach (cell, ((BitmapIndexScan *) bitmap)->indexqualorig)
+			if (is_found_by_scope((Node *) lfirst(cell), question))
+				return true;
+	}
+	else if (IsA(bitmap, BitmapAnd))
+	{
+		foreach (cell, ((BitmapAnd *) bitmap)->bitmapplans)
+			if (is_asked_of_index((Plan *) lfirst(cell), question))
+				return true;
+	}
+	return false;
+}
+
+/* What the index has asked by tenant_id = ANY (current_scope()) is left for pages of which it has lost the rows. */
+static void
+tidy_bitmap_scan(BitmapHeapScan *scan)
+{
+	Plan *plan = &scan->scan.plan;
+	ListCell *cell;
+
+	foreach (cell, plan->qual)
+	{
+		auto *question = (FuncExpr *) lfirst(cell);
+
+		if (!IsA(question, FuncExpr) || list_length(question->args) != 1 ||
+			question->funcid != context_function(ContextFunction::in_scope, id_type((Node *) linitial(question->args))) ||
+			!is_asked_of_index(plan->lefttree, question))
+			continue;
+		plan->qual = foreach_delete_current(plan->qual, cell);
+		scan->bitmapqualorig = lappend(scan->bitmapqualorig, question);
+	}
 }
 
 /*
@@ -170,6 +255,9 @@ tidy(Plan *plan)
 			foreach (cell, ((ModifyTable *) plan)->withCheckOptionLists)
 				lfirst(cell) = checks_once((List *) lfirst(cell));
 			break;
+		case T_BitmapHeapScan:
+			tidy_bitmap_scan((BitmapHeapScan *) plan);
+			break;
 		case T_Append:
 			tidy_list(((Append *) plan)->appendplans);
 			break;
@@ -194,7 +282,7 @@ plan_statement(Query *query, const char *text, int options, ParamListInfo parame
 {
 	PlannedStmt *statement = (previous_planner ? previous_planner : standard_planner)(query, text, options, parameters);
 
-	if (OidIsValid(context_function(ContextFunction::is_current_tenant, IdType::uuid)))
+	if (OidIsValid(context_function(ContextFunction::is_scope_tenant, IdType::uuid)))
 	{
 		tidy(statement->planTree);
 		tidy_list(statement->subplans);

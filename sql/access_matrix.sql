@@ -366,6 +366,71 @@ EXECUTE ids;
 COMMIT;
 
 RESET ROLE;
+-- a filter of a scope of one is one call, of each type
+CREATE FUNCTION pg_temp.filters(tables regclass[]) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+    name regclass;
+BEGIN
+    FOREACH name IN ARRAY tables LOOP
+        FOR line IN EXECUTE format('EXPLAIN (COSTS OFF) SELECT id FROM %s', name) LOOP
+            IF line ~ 'Filter|Cond' THEN
+                RETURN NEXT name || ':' || line;
+            END IF;
+        END LOOP;
+    END LOOP;
+END $$;
+SET enable_indexscan = off;
+SET enable_indexonlyscan = off;
+SET enable_bitmapscan = off;
+SET ROLE am_app;
+BEGIN;
+SELECT tenancy.set_context(NULL, 'admin', ARRAY['am-2']);
+SELECT pg_temp.filters('{orders,by_uuid,by_bigint}');
+PREPARE filtered AS SELECT count(*), min(tenant_id), max(tenant_id) FROM orders;
+EXECUTE filtered;
+COMMIT;
+EXECUTE filtered;
+BEGIN;
+SELECT tenancy.set_context(NULL, 'admin', ARRAY['am-3']);
+EXECUTE filtered;
+COMMIT;
+BEGIN;
+SELECT tenancy.set_tenant('am-1');
+EXECUTE filtered;
+COMMIT;
+SELECT tenancy.is_scope_tenant('am-1'::text) AS without_a_context;
+BEGIN;
+SELECT tenancy.set_context('am-1', 'admin', ARRAY['am-2', 'am-3']);
+SELECT tenancy.is_scope_tenant('am-1'::text) AS one_of_three;
+COMMIT;
+BEGIN;
+SELECT tenancy.set_context(NULL, 'superadmin');
+SELECT tenancy.is_scope_tenant('am-1'::text) AS one_of_all;
+COMMIT;
+RESET ROLE;
+-- a bitmap that an index has made for the scope is not asked again of its rows, whatever else the filter asks
+SET enable_seqscan = off;
+SET enable_bitmapscan = on;
+SET ROLE am_app;
+PREPARE by_bitmap AS SELECT count(*), min(tenant_id), max(tenant_id) FROM orders WHERE amount >= 0;
+BEGIN;
+SELECT tenancy.set_context(NULL, 'admin', ARRAY['am-2', 'am-3']);
+EXPLAIN (COSTS OFF) EXECUTE by_bitmap;
+EXECUTE by_bitmap;
+-- another tenant's column is another question
+EXPLAIN (COSTS OFF) SELECT id FROM orders WHERE tenancy.in_scope('am-2'::text);
+COMMIT;
+EXECUTE by_bitmap;
+BEGIN;
+SELECT tenancy.set_context(NULL, 'admin', ARRAY['am-3', 'am-4']);
+EXECUTE by_bitmap;
+COMMIT;
+RESET ROLE;
+RESET enable_seqscan;
+RESET enable_bitmapscan;
+RESET enable_indexscan;
+RESET enable_indexonlyscan;
 -- a uuid has no collation, and the index gives its order
 CREATE INDEX ON by_uuid (tenant_id, id);
 SET enable_seqscan = off;

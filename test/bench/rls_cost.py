@@ -15,7 +15,7 @@ SERIAL = "SET max_parallel_workers_per_gather = 0;"
 NO_INDEX = "SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off;"
 PARALLEL = "SET max_parallel_workers_per_gather = 2; SET min_parallel_table_scan_size = 0; SET parallel_setup_cost = 0;"
 TARGET = 1.10
-BATCH = 40  # statements of one turn, of short ones
+BATCH = 64  # statements of one turn, of short ones; a multiple of the 32 values that a sequence logs at once
 TURNS = 300, 15  # of short statements, of long ones
 LONGEST = 4.0  # seconds for one comparison, if that is three turns
 
@@ -24,7 +24,7 @@ class Work:
     """A statement; {limit} is where the literal conditions on "columns" stand, {id} a key of the first tenant's."""
 
     def __init__(self, name, sql, columns=("tenant_id",), fixed=(), prepared=False, many=True, settings=SERIAL, by_clock=False, truncates=None,
-                 vacuums=None, text=True):
+                 vacuums=None, text=True, one_transaction=False):
         self.name = name
         self.sql = sql
         self.columns = columns
@@ -36,6 +36,7 @@ class Work:
         self.truncates = truncates
         self.vacuums = vacuums
         self.text = text  # there are such tables with a tenant of type text
+        self.one_transaction = one_transaction  # a turn is, and its end is not counted
 
     def statement(self, scheme, contender, is_limit):
         conditions = list(self.fixed)
@@ -58,7 +59,7 @@ WORKS = [
     Work("newest 100", NEWEST),
     Work("newest 100, prepared", NEWEST, prepared=True),
     Work("insert", "INSERT INTO bench.{prefix}written (tenant_id, v, note) VALUES ({literal}, 1, 'x')", columns=(), prepared=True,
-         truncates="written"),
+         truncates="written", one_transaction=True),
     Work("update", "UPDATE bench.{prefix}updated SET v = v + 1{limit}", fixed=BY_ID, prepared=True, vacuums="updated"),
     Work("full scan", SUM, many=False, settings=SERIAL + NO_INDEX),
     Work("full scan, parallel", SUM, many=False, settings=NO_INDEX + PARALLEL, by_clock=True),
@@ -94,9 +95,14 @@ class Side:
             requests = [self.sql.format(id=key).encode() for key in keys]
         else:
             requests = [[str(key).encode()] if "{id}" in self.sql else [] for key in keys]
+        if self.work.one_transaction:
+            self.session.simple(b"BEGIN")
         start = self.session.seconds()
         result = self.session.each(requests)
-        return (self.session.seconds() - start) / len(keys), result.get_value(0, 0) if result.ntuples else None
+        spent = self.session.seconds() - start
+        if self.work.one_transaction:
+            self.session.simple(b"COMMIT")
+        return spent / len(keys), result.get_value(0, 0) if result.ntuples else None
 
 
 def compare(lab, scheme, contender, work):
