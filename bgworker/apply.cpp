@@ -111,7 +111,8 @@ tables_of(const Change *changes, int from, int to, Oid user, MirrorTable **table
 bool
 apply_as(Oid user, const Change *changes, int from, int to, Attempt how, bool careful)
 {
-	auto **tables = static_cast<MirrorTable **>(palloc(sizeof(MirrorTable *) * (to - from)));
+	auto **tables = static_cast<MirrorTable **>(
+		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(MirrorTable *) * (to - from)));
 	int count = tables_of(changes, from, to, user, tables);
 	Applier *applier = applier_open(tables, count, RowExclusiveLock, careful);
 	bson_iter_t key;
@@ -203,7 +204,8 @@ try_in_subtransaction(MemoryContext context, Body &&body)
 ErrorData *
 try_range(Careful *careful, int from, int to, Attempt how)
 {
-	auto *counted = static_cast<int64 *>(palloc(sizeof(int64) * (to - from)));
+	auto *counted = static_cast<int64 *>(
+		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * (to - from)));
 
 	for (int i = from; i < to; i++)
 		counted[i - from] = careful->changes[i].table->events;
@@ -415,7 +417,8 @@ apply_carefully(Change *changes, int count, MemoryContext context, bool stop_tab
 	if (count == 0)
 		return;
 	careful.errors =
-		static_cast<ErrorData **>(MemoryContextAllocZero(context, sizeof(ErrorData *) * count));
+		static_cast<ErrorData **>(MemoryContextAllocHuge(context, sizeof(ErrorData *) * count));
+	memset(careful.errors, 0, sizeof(ErrorData *) * count);
 	bisect(&careful, 0, count);
 	for (int i = 0; i < count; i++)
 		if (careful.errors[i] && blame(careful.errors[i]->sqlerrcode) == Blame::document)

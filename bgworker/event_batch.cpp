@@ -294,7 +294,7 @@ event_batch_restart(EventBatch *batch)
 {
 	MemoryContext caller = MemoryContextSwitchTo(batch->context);
 
-	batch->changes = static_cast<Change *>(palloc(sizeof(Change) * batch->capacity));
+	batch->changes = static_cast<Change *>(MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Change) * batch->capacity));
 	batch->count = 0;
 	MemoryContextSwitchTo(caller);
 }

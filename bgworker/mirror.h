@@ -161,7 +161,8 @@ struct MirrorTable
 	Mapping *mapping;		/* null in phase error */
 	HTAB *misfits;			/* hashes of document ids; null: none */
 
-	bool chosen; /* for a moment, by who looks for tables */
+	bool chosen;	   /* for a moment, by who looks for tables */
+	int target_number; /* in the applier that it is open in */
 
 	/* Of the transaction under way. */
 	int64 events;

@@ -80,7 +80,7 @@ check_column(Relation local, Form_pg_attribute foreign, AttrNumber number, Mappi
 	return true;
 }
 
-/* Matches the columns, and writes down the definition. */
+/* Matches the columns, and writes down the definition; a document always has its key, so that NOT NULL is no news there. */
 bool
 match_columns(Mapping *mapping, Relation foreign, Relation local, MappingProblem *problem)
 {
@@ -104,7 +104,7 @@ match_columns(Mapping *mapping, Relation foreign, Relation local, MappingProblem
 		mapping->from_document[number - 1] = true;
 		appendStringInfo(&definition, "%s:%u:%d:%s%s\n", NameStr(column->attname), column->atttypid,
 						 column->atttypmod, column_map_path(mapping->columns, i + 1),
-						 mapping->required[i] ? " not null" : "");
+						 mapping->required[i] && i + 1 != mapping->foreign_key ? " not null" : "");
 	}
 	mapping->definition = definition.data;
 	return true;
@@ -163,7 +163,6 @@ find_key_index(Mapping *mapping, Relation local, MappingProblem *problem)
 bool
 find_key(Mapping *mapping, Relation foreign, Relation local, MappingProblem *problem)
 {
-	mapping->foreign_key = column_map_key(mapping->columns);
 	if (mapping->foreign_key == InvalidAttrNumber)
 		return fail(
 			problem, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -242,6 +241,7 @@ mapping_build(Relation foreign, Relation local, MemoryContext context, MappingPr
 	mapping->values = static_cast<Datum *>(palloc0(sizeof(Datum) * foreign_natts));
 	mapping->isnull = static_cast<bool *>(palloc0(foreign_natts));
 
+	mapping->foreign_key = column_map_key(mapping->columns);
 	if (!match_columns(mapping, foreign, local, problem) ||
 		!find_key(mapping, foreign, local, problem))
 		mapping = nullptr;

@@ -314,6 +314,7 @@ route_changes(EventBatch *batch, const Stream *stream)
 	event_batch_restart(batch);
 	for (int i = 0; i < count; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (changes[i].table->route)
 			expand(batch, &changes[i]);
 		else

@@ -125,6 +125,7 @@ namespace
 {
 
 constexpr int longest_delay_ms = 15 * 1000;
+constexpr int retry_origin_ms = 5 * 1000;
 constexpr int proven_after_ms = 10 * 1000; /* a worker that lived so long has not failed again */
 constexpr int farewell_ms = 2000;		   /* for a worker to see for itself that it is not wanted */
 
@@ -388,8 +389,8 @@ has_child(Oid server)
 }
 
 /* The replication origins of this database whose streams are gone, and of databases that are. */
-List *
-stale_origins()
+void
+stale_origins(MemoryContext context, List **names)
 {
 	const char *streams =
 		catalog_exists() ? psprintf("SELECT server::text FROM tenancy_mongo.stream WHERE database = %u",
@@ -401,7 +402,7 @@ stale_origins()
 		"CASE split_part(roname, '_', 3) WHEN '%u' THEN split_part(roname, '_', 4) IN (%s) IS NOT TRUE "
 		"ELSE split_part(roname, '_', 3) NOT IN (SELECT oid::text FROM pg_database) END",
 		MyDatabaseId, MyDatabaseId, streams));
-	List *names = NIL;
+	MemoryContext caller = MemoryContextSwitchTo(context);
 
 	for (uint64 i = 0; i < count; i++)
 	{
@@ -410,31 +411,75 @@ stale_origins()
 		bool ours = DatumGetBool(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull));
 
 		if (!ours || !has_child(DatumGetObjectId(SPI_getbinval(row, SPI_tuptable->tupdesc, 3, &isnull))))
-			names = lappend(names, SPI_getvalue(row, SPI_tuptable->tupdesc, 1));
+			*names = lappend(*names, SPI_getvalue(row, SPI_tuptable->tupdesc, 1));
 	}
-	return names;
+	MemoryContextSwitchTo(caller);
 }
 
-/* An origin takes one of max_replication_slots, and nobody else would give it back. */
-void
+/* Somebody else may have it in use, and the workers must not wait for that: then it is tried again later. */
+bool
+drop_origin(const char *name)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	volatile bool dropped = false;
+
+	PG_TRY();
+	{
+		StartTransactionCommand();
+		(void) set_config_option("lock_timeout", "1s", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+								 false);
+		replorigin_drop_by_name(name, true, true);
+		CommitTransactionCommand();
+		dropped = true;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		ErrorData *error = CopyErrorData();
+
+		if (error->sqlerrcode != ERRCODE_OBJECT_IN_USE && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+			PG_RE_THROW();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	return dropped;
+}
+
+/*
+ * An origin takes one of max_replication_slots, and nobody else would give it back.  The milliseconds until it is tried
+ * again, or -1.
+ */
+long
 drop_stale_origins()
 {
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context =
+		AllocSetContextCreate(caller, "tenancy mirror origins", ALLOCSET_SMALL_SIZES);
+	List *names = NIL;
 	ListCell *cell;
+	bool all = true;
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	List *names = stale_origins();
-	foreach (cell, names)
-		replorigin_drop_by_name(static_cast<const char *>(lfirst(cell)), true, false);
-
-	/* Waiting for a lock, or for the worker to let go, takes the latch of a wish that comes meanwhile: look again. */
-	if (names != NIL)
-		SetLatch(MyLatch);
+	stale_origins(context, &names);
 	SPI_finish();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	MemoryContextSwitchTo(caller);
+
+	foreach (cell, names)
+		all &= drop_origin(static_cast<const char *>(lfirst(cell)));
+
+	/* Waiting for a lock takes the latch of a wish that comes meanwhile: look again. */
+	if (names != NIL && all)
+		SetLatch(MyLatch);
+	MemoryContextDelete(context);
+	return all ? -1 : retry_origin_ms;
 }
 
 } // namespace
@@ -455,10 +500,12 @@ tenancy_mongo_supervisor_main(Datum main_arg)
 	{
 		bool any = read_wishes();
 		long wait = attend_all();
+		long retry = drop_stale_origins();
 
-		drop_stale_origins();
+		if (retry >= 0)
+			wait = wait < 0 ? retry : Min(wait, retry);
 		tenancy_api()->supervisor_report(any);
-		if (!any && children == NIL)
+		if (!any && children == NIL && retry < 0)
 			proc_exit(0);
 		worker_sleep(wait);
 	}

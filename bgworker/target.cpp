@@ -62,6 +62,7 @@ static void
 open_target(Applier *applier, Target *target, MirrorTable *table, int range_index)
 {
 	target->table = table;
+	table->target_number = range_index - 1;
 	target->applier = applier;
 	target->result = makeNode(ResultRelInfo);
 	InitResultRelInfo(target->result, target->relation, range_index, nullptr, 0);
@@ -163,10 +164,11 @@ applier_close(Applier *applier)
 Target *
 applier_target(Applier *applier, const MirrorTable *table)
 {
-	for (int i = 0; i < applier->count; i++)
-		if (applier->targets[i].table == table)
-			return &applier->targets[i];
-	elog(ERROR, "table %u is not open", table->local);
+	int number = table->target_number;
+
+	if (number >= applier->count || applier->targets[number].table != table)
+		elog(ERROR, "table %u is not open", table->local);
+	return &applier->targets[number];
 }
 
 /* ---- finding a row ---- */

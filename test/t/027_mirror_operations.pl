@@ -151,6 +151,22 @@ becomes($origins, '2', 'another database has one of its own');
 sql('DROP DATABASE other WITH (FORCE)');
 sql(q(SELECT tenancy_mongo.pause_mirror('platform'), tenancy_mongo.resume_mirror('platform')));
 becomes($origins, '1', "it is given back when the database is gone");
+
+# Somebody has the origin of a paused mirror in use, and that mirror is removed.
+my $origin = sql('SELECT roname FROM pg_replication_origin');
+sql(q(SELECT tenancy_mongo.pause_mirror('platform')));
+becomes(q(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'tenancy mirror apply worker'), '0', 'the worker has left');
+my $holder = $node->background_psql('postgres');
+$holder->query_safe("SELECT pg_replication_origin_session_setup('$origin')");
+sql(qq(SELECT tenancy_mongo.unmirror('items');
+	CREATE SERVER second FOREIGN DATA WRAPPER tenancy_mongo OPTIONS (hosts '@{[ $mongo->host ]}', replica_set 'rs0');
+	CREATE FOREIGN TABLE second_in_mongo (_id text) SERVER second OPTIONS (database 'shop', collection 'items');
+	CREATE TABLE second_items (_id text PRIMARY KEY);
+	SELECT tenancy_mongo.mirror('second_in_mongo', 'second_items')));
+becomes(q(SELECT state FROM tenancy_mongo.stat_mirror), 'streaming', 'an origin that is in use keeps no other mirror waiting');
+is(sql($origins), '2', 'and stays');
+$holder->quit;
+becomes($origins, '1', 'until it is free');
 sql(q(DROP EXTENSION tenancy_mongo CASCADE));
 becomes($origins, '0', 'and with the extension the last one');
 
