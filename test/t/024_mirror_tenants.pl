@@ -227,5 +227,27 @@ becomes(q(SELECT string_agg(tenant, ' ') FROM held WHERE _id = 'secret'), 't-2',
 $mongo->command('shared', '{"drop": "tasks"}');
 becomes('SELECT (SELECT count(*) FROM held) + (SELECT count(*) FROM everything)', '0', 'a dropped collection is gone everywhere');
 
+#
+# A system whose script makes the mirror: a new tenant needs nobody
+#
+
+sql(q(
+	CREATE FOREIGN TABLE chores_in_mongo (_id text, title text) SERVER platform OPTIONS (database 'shared', collection 'chores', tenant_field 'org.tenant');
+	GRANT USAGE ON SCHEMA tenancy_mongo TO tenancy_owner;
+	GRANT USAGE ON FOREIGN SERVER platform TO tenancy_owner;
+	GRANT SELECT ON chores_in_mongo TO tenancy_owner;
+	SELECT tenancy.register_system('chores', 'Chores', 'chores', 'us');
+	SELECT tenancy.register_version('chores', '1.0.0', 'CREATE TABLE @schema@.chores (_id text PRIMARY KEY, title text);
+		SELECT tenancy_mongo.mirror(''public.chores_in_mongo'', ''@schema@.chores'', @tenant@)');
+	SELECT tenancy.assign_tier_system('mirrored', 'chores')));
+$mongo->insert('shared', 'chores', '{"_id": "before", "title": "B", "org": {"tenant": "t-5"}}');
+sql(q(SELECT tenancy.create_tenant('t-5', 't-5', tier => 'mirrored')));
+becomes(q(SELECT state FROM tenancy_mongo.stat_mirror WHERE tenant = 't-5'), 'streaming', 'a system that mirrors its table');
+$mongo->insert('shared', 'chores', '{"_id": "after", "title": "A", "org": {"tenant": "t-5"}}', '{"_id": "other", "title": "O", "org": {"tenant": "t-6"}}');
+level('level');
+is(sql(q(SELECT string_agg(_id, ' ' ORDER BY _id) FROM tenant_t_5_chores.chores)), 'after before', "has its tenant's documents");
+sql(q(SELECT tenancy.create_tenant('t-6', 't-6', tier => 'mirrored')));
+becomes(q(SELECT string_agg(_id, ' ') FROM tenant_t_6_chores.chores), 'other', 'as has that of the next tenant');
+
 unlike(slurp_file($node->logfile), qr/terminated by signal (?!9:)|PANIC|TRAP/, 'no process crashed');
 done_testing();
