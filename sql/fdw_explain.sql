@@ -201,9 +201,16 @@ EXPLAIN (VERBOSE, COSTS OFF) SELECT i4 FROM docs WHERE i4 = 3 LIMIT 5;
 
 -- writes: what they read, and which command follows
 EXPLAIN (VERBOSE, COSTS OFF) INSERT INTO tasks VALUES ('x');
-EXPLAIN (VERBOSE, COSTS OFF) UPDATE tasks SET status = 'open' WHERE task_id = 'x';
+EXPLAIN (VERBOSE, COSTS OFF) UPDATE tasks SET status = 'open' WHERE task_id = 'x' RETURNING status;
 EXPLAIN (VERBOSE, COSTS OFF) DELETE FROM tasks WHERE status = 'done' RETURNING task_id;
 UPDATE tasks SET status = 'open' WHERE ctid = '(0,1)';
+-- by one command, if nobody wants to see the rows: the check reads what is changed
+EXPLAIN (VERBOSE, COSTS OFF) UPDATE tasks SET status = 'open' WHERE task_id = 'x';
+EXPLAIN (VERBOSE, COSTS OFF) UPDATE tasks SET status = NULL, task_id = upper(current_user);
+EXPLAIN (VERBOSE, COSTS OFF) DELETE FROM tasks WHERE status IN ('done', 'failed');
+EXPLAIN (VERBOSE, COSTS OFF) DELETE FROM tasks;
+EXPLAIN (COSTS OFF) UPDATE tasks SET status = task_id;
+EXPLAIN (COSTS OFF) DELETE FROM tasks WHERE length(status) > 3;
 INSERT INTO tasks VALUES ('x');
 ALTER FOREIGN TABLE tasks OPTIONS (ADD updatable 'false');
 INSERT INTO tasks VALUES ('x');

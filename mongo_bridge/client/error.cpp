@@ -28,6 +28,8 @@ enum : int
 	write_conflict = 112,
 	document_validation_failure = 121,
 	primary_stepped_down = 189,
+	no_such_transaction = 251,
+	transaction_too_large = 257,
 	bson_object_too_large = 10334,
 	not_writable_primary = 10107,
 	duplicate_key = 11000,
@@ -82,6 +84,13 @@ meaning_of_server_code(int code)
 			return {sqlstate::unique_violation, ""};
 		case server_code::write_conflict:
 			return {"40001", "Run the statement again."};
+		case server_code::no_such_transaction:
+			return {"40001",
+					"MongoDB has ended the transaction. Run it again; if it takes longer than "
+					"MongoDB's transactionLifetimeLimitSeconds (60), write fewer rows in one "
+					"transaction, or let writes take effect at once: ALTER SERVER ... OPTIONS (ADD "
+					"transactions 'false');"};
+		case server_code::transaction_too_large:
 		case server_code::transaction_too_large_for_cache:
 			return {sqlstate::program_limit_exceeded,
 					"Write fewer rows in one transaction, or let writes take effect at once: ALTER "

@@ -8,7 +8,8 @@
  *   condition.cpp   a plan's condition, with the value of its operand, to a filter (pattern.cpp, json_path.cpp)
  *   deparse.cpp     … and all of them to a find command, or to an aggregation pipeline
  *   scan.cpp        running it, and EXPLAIN
- *   modify.cpp      writing
+ *   modify.cpp      writing, row by row
+ *   direct_modify.cpp … and by one command for all rows
  *   handler.cpp     the table of contents
  *
  * Everything here is red.
@@ -293,7 +294,8 @@ enum class PlanItem
 	slot_columns, /* List of the attribute number of each column of the slot; NIL: the table's own
 				   */
 	sort,		  /* List of sort keys */
-	group		  /* what aggregate.cpp says of a grouping; NIL: none */
+	group,		  /* what aggregate.cpp says of a grouping; NIL: none */
+	direct /* what direct_modify.cpp says of a change of all that the scan finds; else there is none */
 };
 
 void get_foreign_rel_size(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table);
@@ -309,6 +311,24 @@ TupleTableSlot *iterate_foreign_scan(ForeignScanState *node);
 void rescan_foreign_scan(ForeignScanState *node);
 void end_foreign_scan(ForeignScanState *node);
 void explain_foreign_scan(ForeignScanState *node, ExplainState *explain);
+
+/*
+ * What a direct modification makes of a scan: it starts it, with its filter as it is now, and opens it if the rows are to be
+ * read; false if no document can match.  Of rows it sees the values, by attribute number - 1.
+ */
+bool scan_start_filtered(ForeignScanState *node, bson_t *filter, bool read);
+bool scan_next_row(ForeignScanState *node, Datum **values, bool **nulls);
+
+/* The command as EXPLAIN shows it. */
+FindCommand scan_explain_find(ForeignScanState *node, const TableOptions *options,
+							  ExplainState *explain);
+
+/* direct_modify.cpp */
+bool plan_direct_modify(PlannerInfo *root, ModifyTable *plan, Index relation, int subplan);
+void begin_direct_modify(ForeignScanState *node, int flags);
+TupleTableSlot *iterate_direct_modify(ForeignScanState *node);
+void end_direct_modify(ForeignScanState *node);
+void explain_direct_modify(ForeignScanState *node, ExplainState *explain);
 
 /* modify.cpp */
 inline constexpr char row_id_name[] = "tenancy_mongo_id";

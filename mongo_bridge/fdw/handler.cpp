@@ -40,6 +40,10 @@ tenancy_mongo_handler(PG_FUNCTION_ARGS)
 	routine->BeginForeignInsert = bridge::begin_foreign_insert;
 	routine->EndForeignInsert = bridge::end_foreign_modify;
 	routine->ExecForeignTruncate = bridge::exec_foreign_truncate;
+	routine->PlanDirectModify = bridge::plan_direct_modify;
+	routine->BeginDirectModify = bridge::begin_direct_modify;
+	routine->IterateDirectModify = bridge::iterate_direct_modify;
+	routine->EndDirectModify = bridge::end_direct_modify;
 
 	/* Schemas */
 	routine->ImportForeignSchema = bridge::import_foreign_schema;
@@ -48,6 +52,7 @@ tenancy_mongo_handler(PG_FUNCTION_ARGS)
 	/* EXPLAIN */
 	routine->ExplainForeignScan = bridge::explain_foreign_scan;
 	routine->ExplainForeignModify = bridge::explain_foreign_modify;
+	routine->ExplainDirectModify = bridge::explain_direct_modify;
 
 	PG_RETURN_POINTER(routine);
 }

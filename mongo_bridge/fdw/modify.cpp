@@ -20,6 +20,7 @@
 #include "bson_datum.h"
 #include "connection.h"
 #include "fdw.h"
+#include "modify.h"
 #include "row_document.h"
 #include "tenant.h"
 #include "transaction.h"
@@ -34,32 +35,6 @@ static constexpr int max_batch_size = 100000;
 static constexpr uint32_t max_batch_bytes = 8 * 1024 * 1024;
 
 static constexpr char whole_row_name[] = "wholerow";
-
-/* ResultRelInfo.ri_FdwState */
-struct Modify
-{
-	Relation table;
-	TableOptions options;
-	Oid server;
-	Oid user;
-	CmdType operation;
-	bool skip_duplicates; /* ON CONFLICT DO NOTHING */
-	bool deferred;		  /* nothing is sent before the end */
-	const char *tenant;
-	RowWriter *writer;
-	AttrNumber id; /* of the plan's row */
-	AttrNumber old_row;
-	Bitmapset *columns; /* that the UPDATE names */
-	bool by_trigger;	/* a trigger may change others */
-	EState *estate;
-	MemoryContext row_context; /* reset with every row */
-
-	Document *batch;
-	int count;
-	int batch_size;
-	BufFile *waiting; /* batches that are full; null: none */
-	int waiting_count;
-};
 
 /* The statements' modifications that have something to send, the newest first. */
 static List *pending = NIL;
@@ -146,8 +121,8 @@ take_tenant(Modify *modify)
 	return pstrdup(tenant);
 }
 
-static Modify *
-begin(ResultRelInfo *relation, EState *estate, CmdType operation)
+Modify *
+modify_begin(ResultRelInfo *relation, EState *estate, CmdType operation)
 {
 	auto *modify = static_cast<Modify *>(palloc0(sizeof(Modify)));
 	Oid foreign_table = RelationGetRelid(relation->ri_RelationDesc);
@@ -211,7 +186,7 @@ begin_foreign_modify(ModifyTableState *state, ResultRelInfo *relation, List *ite
 		return;
 
 	EState *estate = state->ps.state;
-	Modify *modify = begin(relation, estate, state->operation);
+	Modify *modify = modify_begin(relation, estate, state->operation);
 	List *targets = outerPlanState(state)->plan->targetlist;
 
 	modify->skip_duplicates = intVal(linitial(items)) != 0;
@@ -251,7 +226,7 @@ begin_foreign_insert(ModifyTableState *state, ResultRelInfo *relation)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("cannot route tuples into foreign table to be updated \"%s\"",
 							   RelationGetRelationName(relation->ri_RelationDesc))));
-	Modify *modify = begin(relation, state->ps.state, CMD_INSERT);
+	Modify *modify = modify_begin(relation, state->ps.state, CMD_INSERT);
 
 	modify->skip_duplicates = plan != nullptr && plan->onConflictAction == ONCONFLICT_NOTHING;
 	register_pending(modify);
@@ -262,8 +237,8 @@ begin_foreign_insert(ModifyTableState *state, ResultRelInfo *relation)
  * Batches
  */
 
-static const char *
-verb(CmdType operation)
+const char *
+modify_verb(CmdType operation)
 {
 	switch (operation)
 	{
@@ -276,8 +251,8 @@ verb(CmdType operation)
 	}
 }
 
-static const char *
-operations_key(CmdType operation)
+const char *
+modify_operations_key(CmdType operation)
 {
 	switch (operation)
 	{
@@ -304,16 +279,16 @@ check_tenant(const Modify *modify)
 							   RelationGetRelationName(modify->table))));
 }
 
-static const bson_t *
-send(const Modify *modify, CmdType operation, const bson_t *operations)
+const bson_t *
+modify_send(const Modify *modify, CmdType operation, const bson_t *operations)
 {
 	bson_t *command = new_document();
 	const char *what = psprintf("could not write to collection \"%s.%s\"", modify->options.database,
 								modify->options.collection);
 
 	check_tenant(modify);
-	bson_append_utf8(command, verb(operation), -1, modify->options.collection, -1);
-	bson_append_array(command, operations_key(operation), -1, operations);
+	bson_append_utf8(command, modify_verb(operation), -1, modify->options.collection, -1);
+	bson_append_array(command, modify_operations_key(operation), -1, operations);
 	BSON_APPEND_BOOL(command, "ordered", true);
 	return transaction_write(modify->server, modify->user, modify->options.database, command, what);
 }
@@ -325,7 +300,7 @@ send_batch(Modify *modify, const bson_t *operations)
 		AllocSetContextCreate(CurrentMemoryContext, "tenancy_mongo batch", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
 
-	(void) send(modify, modify->operation, operations);
+	(void) modify_send(modify, modify->operation, operations);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
 }
@@ -484,8 +459,8 @@ modify_init()
  */
 
 /* NOT NULL and CHECK: the server leaves them to the foreign side, which does not know them. */
-static void
-check_constraints(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate)
+void
+modify_check_constraints(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate)
 {
 	if (RelationGetDescr(relation->ri_RelationDesc)->constr != nullptr)
 		ExecConstraints(relation, slot, estate);
@@ -537,7 +512,7 @@ insert_unless_there(Modify *modify, const bson_t *document)
 	put_simple_collation(operation);
 	BSON_APPEND_DOCUMENT(operations, "0", operation);
 
-	const bson_t *reply = send(modify, CMD_UPDATE, operations);
+	const bson_t *reply = modify_send(modify, CMD_UPDATE, operations);
 	return bson_iter_init_find(&field, reply, "upserted");
 }
 
@@ -549,7 +524,7 @@ exec_foreign_insert(EState *estate, ResultRelInfo *relation, TupleTableSlot *slo
 	bool inserted = true;
 
 	const bson_t *document = row_writer_insert(modify->writer, slot);
-	check_constraints(relation, slot, estate);
+	modify_check_constraints(relation, slot, estate);
 	if (modify->skip_duplicates)
 		inserted = insert_unless_there(modify, document);
 	else
@@ -634,7 +609,7 @@ exec_foreign_update(EState *estate, ResultRelInfo *relation, TupleTableSlot *slo
 	bson_t *filter = new_document();
 	bson_t id;
 
-	check_constraints(relation, slot, estate);
+	modify_check_constraints(relation, slot, estate);
 	read_id(modify, row, &id);
 	Bitmapset *columns = changed_columns(modify, slot, row);
 	const bson_t *change = row_writer_update(modify->writer, slot, columns, &id);
@@ -720,7 +695,7 @@ truncate(Relation table)
 	BSON_APPEND_INT32(operation, "limit", 0);
 	put_simple_collation(operation);
 	BSON_APPEND_DOCUMENT(operations, "0", operation);
-	(void) send(&modify, CMD_DELETE, operations);
+	(void) modify_send(&modify, CMD_DELETE, operations);
 }
 
 void
@@ -746,7 +721,8 @@ explain_foreign_modify(ModifyTableState *state, ResultRelInfo *relation, List *,
 	TableOptions options = table_options(RelationGetRelid(relation->ri_RelationDesc));
 	ExplainPropertyText("Remote database", options.database, explain);
 	ExplainPropertyText("Remote command",
-						psprintf("%s \"%s\"", verb(state->operation), options.collection), explain);
+						psprintf("%s \"%s\"", modify_verb(state->operation), options.collection),
+						explain);
 }
 
 } // namespace bridge

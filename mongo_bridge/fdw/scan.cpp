@@ -719,6 +719,53 @@ iterate_foreign_scan(ForeignScanState *node)
 	return slot;
 }
 
+/*
+ * For a change of all that the scan finds, by one command (direct_modify.cpp)
+ */
+
+bool
+scan_start_filtered(ForeignScanState *node, bson_t *filter, bool read)
+{
+	auto *scan = static_cast<Scan *>(node->fdw_state);
+	MemoryContext caller = MemoryContextSwitchTo(scan->context);
+	bool matches = take_tenant(scan);
+
+	scan->started = true;
+	scan->finished = true;
+	scan->seen = false;
+	if (matches)
+	{
+		compute_operands(node, scan);
+		matches = deparse_filter(&scan->find, filter);
+	}
+	if (matches && read)
+		scan->finished = !open_scan(scan);
+	MemoryContextSwitchTo(caller);
+	return matches;
+}
+
+bool
+scan_next_row(ForeignScanState *node, Datum **values, bool **nulls)
+{
+	auto *scan = static_cast<Scan *>(node->fdw_state);
+
+	CHECK_FOR_INTERRUPTS();
+	if (scan->finished)
+		return false;
+	check_tenant(scan);
+	const bson_t *document = next_document(scan);
+	if (document == nullptr)
+	{
+		scan->finished = true;
+		stop(scan);
+		return false;
+	}
+	convert(scan, document, scan->values, scan->nulls);
+	*values = scan->values;
+	*nulls = scan->nulls;
+	return true;
+}
+
 void
 rescan_foreign_scan(ForeignScanState *node)
 {
@@ -767,6 +814,19 @@ name_operands(FindCommand *find, ForeignScan *plan, ExplainState *explain)
 	find->tenant.name = "tenancy.current_tenant()";
 }
 
+FindCommand
+scan_explain_find(ForeignScanState *node, const TableOptions *options, ExplainState *explain)
+{
+	auto *plan = reinterpret_cast<ForeignScan *>(node->ss.ps.plan);
+	Oid foreign_table = exec_rt_fetch(scanned_relation(plan), node->ss.ps.state)->relid;
+	Relation table = RelationIdGetRelation(foreign_table);
+	FindCommand find = describe_find(plan, options, foreign_table, RelationGetDescr(table));
+
+	RelationClose(table);
+	name_operands(&find, plan, explain);
+	return find;
+}
+
 static const char *
 table_name(Oid foreign_table, ExplainState *explain)
 {
@@ -794,12 +854,9 @@ explain_foreign_scan(ForeignScanState *node, ExplainState *explain)
 		return;
 
 	TableOptions options = table_options(foreign_table);
-	Relation table = RelationIdGetRelation(foreign_table);
-	FindCommand find = describe_find(plan, &options, foreign_table, RelationGetDescr(table));
+	FindCommand find = scan_explain_find(node, &options, explain);
 	bson_t *command = new_document();
 
-	RelationClose(table);
-	name_operands(&find, plan, explain);
 	if (find.group != NIL)
 		find.plain = plain_group_build(find.group);
 	bool sent = deparse_scan(&find, command);

@@ -1,8 +1,9 @@
-"""fdw_statements.py - statements that are not scans: look-ups by _id, groups, and insertions, each beside the driver's own way.
+"""fdw_statements.py - statements that are not scans: look-ups by _id, groups, insertions, and changes of many rows, each beside the driver's own way.
 
 Look-ups are medians of single statements on one connection; the floor is pymongo's find_one of the same keys.  Groups are
 compared with the pipeline that a hand would write.  INSERT ... SELECT goes into a collection with two indexes, as insert_many
-of the same documents does.
+of the same documents does.  UPDATE and DELETE of many rows are compared with update_many and delete_many, in a transaction as
+theirs is, and with the same statement row by row, which is what RETURNING makes of it.
 """
 import statistics
 import time
@@ -14,6 +15,7 @@ import tasks
 
 LOOKUPS = 1000
 INSERTED = 100_000
+CHANGED = 10_000
 GROUPS = "SELECT status, count(*), sum(priority) FROM bench.tasks GROUP BY status"
 PIPELINE = [{"$group": {"_id": "$status", "n": {"$sum": 1}, "s": {"$sum": "$priority"}}}]
 
@@ -24,6 +26,7 @@ def run(lab):
         lookups(lab, connection)
         groups(lab, connection)
         insertions(lab, connection)
+        changes(lab, connection)
 
 
 def milliseconds(function, arguments):
@@ -103,3 +106,52 @@ def insertions(lab, connection):
     sink.drop()
     here, floor = (statistics.median(times[function]) for function in (ours, driver))
     lab.report.add(f"INSERT ... SELECT of {count:,} rows", here, "s", floor, here / floor, "ratio <= 2")
+
+
+def changes(lab, connection):
+    """The documents are those of a copy, of which CHANGED ones are meant; an index finds them."""
+    database = lab.mongo[tasks.DATABASE]
+    copy = database["changed"]
+    connection.execute(f"""
+        CREATE FOREIGN TABLE bench.changed ({tasks.COLUMNS}, part int) SERVER bench OPTIONS (database '{tasks.DATABASE}', collection 'changed')""")
+
+    def fresh():
+        copy.drop()
+        lab.collection.aggregate([
+            {"$limit": 2 * CHANGED},
+            {"$set": {"part": 0}},
+            {"$out": "changed"}])
+        copy.create_index("part")
+
+    def in_transaction(function):
+        def run():
+            with lab.mongo.start_session() as session, session.start_transaction():
+                function(session)
+        return run
+
+    fresh()
+    keys = [d["_id"] for d in copy.find({}, {"_id": 1}).sort("_id", 1).limit(CHANGED)]
+    rows = len(keys)
+    changed = {"$set": {"status": "archived", "priority": 9}}
+    statement = "UPDATE bench.changed SET status = 'archived', priority = 9 WHERE part = 1"
+    update = in_transaction(lambda session: copy.update_many({"part": 1}, changed, session=session))
+    delete = in_transaction(lambda session: copy.delete_many({"part": 1}, session=session))
+    ways = {
+        "UPDATE": (update, lambda: connection.execute(statement), lambda: connection.execute(statement + " RETURNING 1")),
+        "DELETE": (delete, lambda: connection.execute("DELETE FROM bench.changed WHERE part = 1"),
+                   lambda: connection.execute("WITH d AS (DELETE FROM bench.changed WHERE part = 1) SELECT")),
+    }
+    for what, functions in ways.items():
+        times = [[] for _ in functions]
+        for _ in range(3):
+            for i, function in enumerate(functions):
+                fresh()
+                copy.update_many({"_id": {"$in": keys}}, {"$set": {"part": 1}})
+                times[i].append(seconds(function, 1))
+                left = copy.count_documents({"part": 1, "status": "archived"}) if what == "UPDATE" else copy.count_documents({"part": 1})
+                assert left == (rows if what == "UPDATE" else 0)
+        floor, here, one_by_one = (statistics.median(t) for t in times)
+        lab.report.add(f"{what} of {rows:,} rows by one command", here, "s", floor, here / floor, "ratio <= 2")
+        lab.report.add(f"{what} of {rows:,} rows, row by row", one_by_one, "s", floor, one_by_one / floor, "")
+    copy.drop()
+    connection.execute("DROP FOREIGN TABLE bench.changed")

@@ -282,4 +282,91 @@ cmp_ok($pushed{l} // 0, '>', @sample * 0.05, 'many bounds are pushed');
 cmp_ok($pushed{a} // 0, '>', @sample * 0.03, 'many aggregates are pushed');
 note(join ', ', map { "$_: $pushed{$_}" } sort keys %pushed);
 
+#
+# UPDATE and DELETE: by one command, and row by row.  Each is undone; what it says, and what the collection is then, must be the
+# same.  A third of the documents of the dirty collection have a value that does not fit.
+#
+
+my @misfits = ('{"$numberDouble": "1.5"}', '"x"', '[1]', '{"q": 1}', '"2024"', 'true', '{"$numberLong": "99999999999"}');
+sub spoiled
+{
+	my ($k) = @_;
+	my $document = document($k);
+	my $field = pick('i', 'b', 't', 'v', 'o', 'z', 'n', 'm', 'd', 'u', 'a');
+	my $value = pick(@misfits);
+	$document =~ s/"$field": (?:"[^"]*"|[^,{}\[\]]+|\{[^{}]*(?:\{[^{}]*\})?\})(?=[,}])/"$field": $value/;
+	return $document;
+}
+$mongo->insert('test', 'fit', map { document($_) } 0 .. 149);
+$mongo->insert('test', 'dirty', map { $_ % 3 ? document($_) : spoiled($_) } 0 .. 149);
+$mongo->command('test', qq({"createIndexes": "$_", "indexes": [{"key": {"i": 1}, "name": "i"}, {"key": {"m": 1, "k": -1}, "name": "m"}, {"key": {"t": 1}, "name": "t"}]})) for 'fit', 'dirty';
+$node->safe_psql('postgres', join '', map { qq(
+	CREATE FOREIGN TABLE $_ ($definition, w int CHECK (w < 100)) SERVER m OPTIONS (database 'test', collection '$_');
+	CREATE FOREIGN TABLE ${_}_documents (k json OPTIONS (path '_id'), d json OPTIONS (document 'true')) SERVER m OPTIONS (database 'test', collection '$_');) } 'fit', 'dirty');
+$node->safe_psql('postgres', q(
+	-- A modifying WITH, and RETURNING, are done row by row; a deletion that returns something would read more than one that does not.
+	CREATE FUNCTION outcome(statement text, documents text, rows boolean) RETURNS text LANGUAGE plpgsql AS $$
+	DECLARE
+		count bigint;
+		state text;
+	BEGIN
+		EXECUTE CASE WHEN NOT rows THEN statement WHEN statement ~ '^UPDATE' THEN statement || ' RETURNING 1' ELSE 'WITH x AS (' || statement || ') SELECT' END;
+		GET DIAGNOSTICS count = ROW_COUNT;
+		EXECUTE format('SELECT count(*) || coalesce(md5(string_agg(d::text, \'\' ORDER BY k::text)), \'\') FROM %I', documents) INTO state;
+		RAISE EXCEPTION 'done: % %', CASE WHEN statement ~ '^UPDATE' THEN count END, state;
+	EXCEPTION WHEN OTHERS THEN
+		RETURN SQLSTATE || ' ' || SQLERRM;
+	END $$;
+	CREATE FUNCTION compare_changes(statement text, tablename text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+	DECLARE
+		got text := outcome(replace(statement, '{t}', tablename), tablename || '_documents', false);
+		wanted text := outcome(replace(statement, '{t}', tablename), tablename || '_documents', true);
+	BEGIN
+		RETURN NEXT concat(CASE WHEN got = wanted THEN 'same' ELSE format(E'%s\n  got    %s\n  wanted %s', statement, got, wanted) END, ' ', substr(wanted, 1, 5));
+	END $$;
+	CREATE FUNCTION is_direct(statement text) RETURNS boolean LANGUAGE plpgsql AS $$
+	DECLARE
+		line text;
+	BEGIN
+		FOR line IN EXECUTE 'EXPLAIN ' || replace(statement, '{t}', 'fit') LOOP
+			IF line ~ 'Foreign (Update|Delete)' THEN
+				RETURN true;
+			END IF;
+		END LOOP;
+		RETURN false;
+	END $$;) =~ s/\\'/''/gr);
+
+sub assignment
+{
+	my ($name) = @_;
+	return "$name = NULL" if rand() < 0.15;
+	return "$name = " . pick('5', '99', '(SELECT 7)', '100') if $name eq 'w';
+	return "$name = " . pick(q('[1, {"k": 2.5}]'), q('{"$oid": "650000000000000000000001"}'), q('"s"')) if $name eq 'j';
+	my $type = $columns{$name}[0] =~ s/ NOT NULL//r;
+	my @finite = grep { $_ !~ /infinity/ } @{ $columns{$name}[3] };
+	return "$name = " . pick(pick(@finite), '(SELECT ' . pick(@finite) . "::$type)", 'coalesce(NULL, ' . pick(@finite) . "::$type)");
+}
+
+sub change
+{
+	my @conditions = map { condition(0) } 1 .. pick(1, 1, 2);
+	push @conditions, 'k ' . pick('< 20', '= 100', '>= 130', 'IN (1, 2, 3)', 'BETWEEN 40 AND 60') if rand() < 0.5;
+	return 'DELETE FROM {t} WHERE ' . join ' AND ', @conditions if rand() < 0.4;
+	my @set = (shuffled('w', grep { $_ ne 'x' && $_ ne 'y' || rand() < 0.2 } @names))[ 0 .. pick(0, 0, 1, 2) ];
+	return 'UPDATE {t} SET ' . join(', ', map { assignment($_) } @set) . ' WHERE ' . join ' AND ', @conditions;
+}
+
+my $changes = int($queries / 3);
+my @changes = map { change() } 1 .. $changes;
+my @answers = split /\n(?=same|\w)/, $node->safe_psql('postgres', "SET client_min_messages = warning;\n" . join '', map { "SELECT compare_changes(\$q\$$_\$q\$, '" . pick('fit', 'dirty') . "');\n" } @changes);
+is(join("\n", grep { !/^same/ } @answers), '', "$changes statements change the same, and fail the same (seed $seed)");
+is(scalar @answers, $changes, 'all of them');
+my $direct = grep { $_ eq 't' } split /\n/, $node->safe_psql('postgres', join '', map { "SELECT is_direct(\$q\$$_\$q\$);\n" } @changes[ 0 .. $changes / 5 ]);
+cmp_ok($direct, '>', $changes / 5 * 0.5, 'many by one command');
+my %states;
+$states{ (split)[1] }++ for @answers;
+note("direct: $direct of ", int($changes / 5), ', ', join ', ', map { "$_: $states{$_}" } sort keys %states);
+cmp_ok($states{P0001} // 0, '>', $changes * 0.4, 'many of them do something');
+cmp_ok($changes - ($states{P0001} // 0), '>', $changes * 0.05, 'and some fail');
+
 done_testing();
