@@ -5,6 +5,7 @@
  * Where the pool has a schema ready (warm_pool.cpp), it is bound to the tenant instead.
  */
 #include "tenancy.h"
+#include "catalogue_row.h"
 
 namespace tenancy
 {
@@ -17,11 +18,11 @@ struct Installation
 	const char *version_id;
 	const char *type;
 	const char *status; /* of the system */
-	const char *script;
-	const char *verification; /* or null */
 	const char *checksum;
+	bool is_latest;
 	bool has_demands;	/* the version asks for other systems, or for versions of something */
 	bool is_first;		/* the tenant has no system yet */
+	bool has_row;		/* it had this one before, or it could not be installed */
 	NameData schema;
 	NameData role;
 	bool with_dependencies;
@@ -34,32 +35,6 @@ installation_error(void *argument)
 
 	errcontext("installation of system \"%s\" version %s for tenant \"%s\"", installation->system,
 			   installation->version, installation->tenant);
-}
-
-/* The plan of a query of text parameters, kept: provisioning from the warm pool is little more than these queries. */
-static SPIPlanPtr
-kept_plan(const char *query, int count, Oid *types)
-{
-	constexpr int room = 32;
-	static struct
-	{
-		const char *query; /* a literal: known by its address */
-		SPIPlanPtr plan;
-	} kept[room];
-
-	for (auto &entry : kept)
-	{
-		if (entry.query == query)
-			return entry.plan;
-		if (entry.query)
-			continue;
-		SPIPlanPtr plan = SPI_prepare_cursor(query, count, types, CURSOR_OPT_GENERIC_PLAN);
-		if (!plan || SPI_keepplan(plan) != 0)
-			elog(ERROR, "could not prepare \"%s\": %s", query, SPI_result_code_string(SPI_result));
-		entry = {query, plan};
-		return plan;
-	}
-	elog(ERROR, "there is no room for the plan of \"%s\"", query);
 }
 
 /* A query of text parameters; its first row's columns as strings, null if there is no row. */
@@ -77,7 +52,7 @@ query_row(const char *query, const char *const (&parameters)[count])
 		values[i] = parameters[i] ? CStringGetTextDatum(parameters[i]) : (Datum) 0;
 		nulls[i] = parameters[i] ? ' ' : 'n';
 	}
-	int result = SPI_execute_plan(kept_plan(query, count, types), values, nulls, false, 1);
+	int result = SPI_execute_with_args(query, count, types, values, nulls, false, 1);
 	if (result < 0)
 		elog(ERROR, "could not run \"%s\": %s", query, SPI_result_code_string(result));
 	if (SPI_processed == 0 || !SPI_tuptable)
@@ -90,89 +65,63 @@ query_row(const char *query, const char *const (&parameters)[count])
 	return row;
 }
 
+/* Locks the tenant's row. */
 static void
 check_tenant(const char *tenant)
 {
-	char **row = query_row(
-		"SELECT t.status FROM tenancy.tenants t WHERE t.tenant_id = $1 FOR UPDATE", {tenant});
+	Relation tenants = open_catalogue("tenants", RowShareLock);
+	HeapTuple row = lock_catalogue_row(tenants, "tenants_pkey", tenant, LockTupleExclusive);
 
 	if (!row)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("tenant \"%s\" does not exist", tenant),
 			 errhint("SELECT tenancy.create_tenant(%s, 'its name');", quote_literal_cstr(tenant))));
-	if (strcmp(row[0], "active") != 0 && strcmp(row[0], "provisioning") != 0)
+	const char *status = catalogue_column(row, RelationGetDescr(tenants), "status");
+	if (strcmp(status, "active") != 0 && strcmp(status, "provisioning") != 0)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("tenant \"%s\" is %s", tenant, row[0]),
+						errmsg("tenant \"%s\" is %s", tenant, status),
 						errhint("SELECT tenancy.%s(%s);",
-								strcmp(row[0], "archived") == 0 ? "deactivate_tenant" : "resume_tenant",
+								strcmp(status, "archived") == 0 ? "deactivate_tenant" : "resume_tenant",
 								quote_literal_cstr(tenant))));
-}
-
-/*
- * The catalogue is read without SPI: what is ready is given away by a new name for its schema, upon which the server plans
- * every kept query anew, in every session.
- */
-using CatalogueVisitor = void (*)(HeapTuple row, TupleDesc columns, Installation *installation);
-
-static void
-visit_rows(const char *table_name, const char *index_name, const char *key_column, const char *key,
-		   CatalogueVisitor visit, Installation *installation)
-{
-	Oid schema = get_namespace_oid("tenancy", false);
-	Relation table = table_open(get_relname_relid(table_name, schema), AccessShareLock);
-	Oid index = get_relname_relid(index_name, schema);
-	AttrNumber attribute = get_attnum(RelationGetRelid(table), key_column);
-	ScanKeyData scan_key;
-	HeapTuple row;
-
-	if (!OidIsValid(index) || attribute <= 0)
-		elog(ERROR, "index \"%s\" of the catalogue does not exist", index_name);
-	ScanKeyEntryInitialize(&scan_key, 0, attribute, BTEqualStrategyNumber, InvalidOid,
-						   TupleDescAttr(RelationGetDescr(table), attribute - 1)->attcollation,
-						   F_TEXTEQ, CStringGetTextDatum(key));
-	SysScanDesc scan = systable_beginscan(table, index, true, nullptr, 1, &scan_key);
-	while (HeapTupleIsValid(row = systable_getnext(scan)))
-		visit(row, RelationGetDescr(table), installation);
-	systable_endscan(scan);
-	table_close(table, AccessShareLock);
-}
-
-/* A column as text, or null. */
-static char *
-column(HeapTuple row, TupleDesc columns, const char *name)
-{
-	return SPI_getvalue(row, columns, SPI_fnumber(columns, name));
+	table_close(tenants, NoLock);
 }
 
 static void
-note_version(HeapTuple row, TupleDesc columns, Installation *installation)
+note_version(HeapTuple row, TupleDesc columns, void *state)
 {
-	const char *version = column(row, columns, "version");
-	bool is_latest = strcmp(column(row, columns, "is_latest"), "t") == 0;
+	auto *installation = static_cast<Installation *>(state);
+	const char *version = catalogue_column(row, columns, "version");
+	bool is_latest = strcmp(catalogue_column(row, columns, "is_latest"), "t") == 0;
 
 	if (installation->version ? strcmp(version, installation->version) != 0 : !is_latest)
 		return;
 	installation->version = version;
-	installation->version_id = column(row, columns, "version_id");
-	installation->script = column(row, columns, "install_sql");
-	installation->verification = column(row, columns, "verify_sql");
-	installation->checksum = column(row, columns, "checksum");
-	installation->has_demands = column(row, columns, "dependencies") || column(row, columns, "compatibility");
+	installation->version_id = catalogue_column(row, columns, "version_id");
+	installation->checksum = catalogue_column(row, columns, "checksum");
+	installation->is_latest = is_latest;
+	installation->has_demands =
+		catalogue_column(row, columns, "dependencies") || catalogue_column(row, columns, "compatibility");
 }
 
 static void
-note_system(HeapTuple row, TupleDesc columns, Installation *installation)
+note_system(HeapTuple row, TupleDesc columns, void *state)
 {
-	installation->type = column(row, columns, "type");
-	installation->status = column(row, columns, "status");
+	auto *installation = static_cast<Installation *>(state);
+
+	installation->type = catalogue_column(row, columns, "type");
+	installation->status = catalogue_column(row, columns, "status");
 }
 
 static void
-note_installed(HeapTuple row, TupleDesc columns, Installation *installation)
+note_installed(HeapTuple row, TupleDesc columns, void *state)
 {
-	if (column(row, columns, "schema_name"))
+	auto *installation = static_cast<Installation *>(state);
+
+	if (catalogue_column(row, columns, "schema_name"))
 		installation->is_first = false;
+	if (strcmp(catalogue_column(row, columns, "system_id"), installation->system) == 0)
+		installation->has_row = true;
 }
 
 /* Finds the version, the latest if none is named, and fills the installation from it. */
@@ -181,7 +130,7 @@ find_version(Installation *installation)
 {
 	const char *system = installation->system;
 
-	visit_rows("management_systems", "management_systems_pkey", "system_id", system, note_system, installation);
+	visit_catalogue("management_systems", "management_systems_pkey", system, note_system, installation);
 	if (!installation->type)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("system \"%s\" does not exist", system),
@@ -196,7 +145,7 @@ find_version(Installation *installation)
 				 "UPDATE tenancy.management_systems SET status = 'active' WHERE system_id = %s;",
 				 quote_literal_cstr(system))));
 
-	visit_rows("system_versions", "system_versions_system_id_idx", "system_id", system, note_version, installation);
+	visit_catalogue("system_versions", "system_versions_system_id_idx", system, note_version, installation);
 	if (!installation->version_id && installation->version)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("version %s of system \"%s\" does not exist", installation->version,
@@ -214,7 +163,7 @@ static void
 check_not_installed(Installation *pending)
 {
 	pending->is_first = true;
-	visit_rows("tenant_systems", "tenant_systems_pkey", "tenant_id", pending->tenant, note_installed, pending);
+	visit_catalogue("tenant_systems", "tenant_systems_pkey", pending->tenant, note_installed, pending);
 	if (pending->is_first)
 		return;
 
@@ -273,26 +222,96 @@ check_dependencies(const Installation &installation)
 			   installation.version_id});
 }
 
+/* What the foreign keys of tenant_systems would lock. */
+static void
+lock_version(const Installation &installation)
+{
+	const struct
+	{
+		const char *table;
+		const char *primary_key;
+		const char *key;
+	} referenced[] = {{"management_systems", "management_systems_pkey", installation.system},
+					  {"system_versions", "system_versions_pkey", installation.version_id}};
+
+	for (const auto &row : referenced)
+	{
+		Relation table = open_catalogue(row.table, RowShareLock);
+
+		if (!lock_catalogue_row(table, row.primary_key, row.key, LockTupleKeyShare))
+			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+							errmsg("version %s of system \"%s\" does not exist any more",
+								   installation.version, installation.system)));
+		table_close(table, NoLock);
+	}
+}
+
 /* The row stays when a system is taken away, and with it its configurations. */
 static void
-write_installation(const Installation &installation)
+write_system(const Installation &installation)
 {
-	query_row("INSERT INTO tenancy.tenant_systems AS i "
-			  "(tenant_id, system_id, version_id, status, schema_name) "
-			  "VALUES ($1, $2, $3, 'installed', $4) "
-			  "ON CONFLICT (tenant_id, system_id) DO UPDATE "
-			  "SET version_id = excluded.version_id, status = excluded.status, "
-			  "schema_name = excluded.schema_name, error_message = NULL, "
-			  "installed_at = excluded.installed_at, updated_at = excluded.updated_at",
-			  {installation.tenant, installation.system, installation.version_id,
-			   NameStr(installation.schema)});
-	query_row("INSERT INTO tenancy.tenant_system_history "
-			  "(tenant_id, system_id, direction, version_to, checksum, schema_name, executed_at, "
-			  "duration) "
-			  "VALUES ($1, $2, 'install', $3, $5, $4, pg_catalog.statement_timestamp(), "
-			  "pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp())",
-			  {installation.tenant, installation.system, installation.version,
-			   NameStr(installation.schema), installation.checksum});
+	Relation table = open_catalogue("tenant_systems", RowExclusiveLock);
+	Datum now = TimestampGetDatum(GetCurrentTransactionStartTimestamp()); /* UTC, as it is stored */
+	const CatalogueValue values[] = {{"tenant_id", CStringGetTextDatum(installation.tenant)},
+									 {"system_id", CStringGetTextDatum(installation.system)},
+									 {"version_id", CStringGetTextDatum(installation.version_id)},
+									 {"status", CStringGetTextDatum("installed")},
+									 {"installed_at", now},
+									 {"updated_at", now},
+									 {"schema_name", NameGetDatum(&installation.schema)}};
+
+	if (!installation.has_row && !has_alien_triggers(table))
+	{
+		lock_version(installation);
+		insert_catalogue_row(table, values, lengthof(values));
+	}
+	else
+		query_row("INSERT INTO tenancy.tenant_systems AS i "
+				  "(tenant_id, system_id, version_id, status, schema_name) "
+				  "VALUES ($1, $2, $3, 'installed', $4) "
+				  "ON CONFLICT (tenant_id, system_id) DO UPDATE "
+				  "SET version_id = excluded.version_id, status = excluded.status, "
+				  "schema_name = excluded.schema_name, error_message = NULL, "
+				  "installed_at = excluded.installed_at, updated_at = excluded.updated_at",
+				  {installation.tenant, installation.system, installation.version_id,
+				   NameStr(installation.schema)});
+	table_close(table, NoLock);
+}
+
+static void
+write_history(const Installation &installation)
+{
+	Relation table = open_catalogue("tenant_system_history", RowExclusiveLock);
+
+	if (has_alien_triggers(table))
+		query_row("INSERT INTO tenancy.tenant_system_history "
+				  "(tenant_id, system_id, direction, version_to, checksum, schema_name, executed_at, "
+				  "duration) "
+				  "VALUES ($1, $2, 'install', $3, $5, $4, pg_catalog.statement_timestamp(), "
+				  "pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp())",
+				  {installation.tenant, installation.system, installation.version,
+				   NameStr(installation.schema), installation.checksum});
+	else
+	{
+		Oid sequence = get_relname_relid("tenant_system_history_history_id_seq", RelationGetNamespace(table));
+		Datum begun = TimestampTzGetDatum(GetCurrentStatementStartTimestamp());
+		NameData user;
+
+		namestrcpy(&user, GetUserNameFromId(GetSessionUserId(), false));
+		const CatalogueValue values[] = {
+			{"history_id", Int64GetDatum(nextval_internal(sequence, false))},
+			{"tenant_id", CStringGetTextDatum(installation.tenant)},
+			{"system_id", CStringGetTextDatum(installation.system)},
+			{"direction", CStringGetTextDatum("install")},
+			{"version_to", CStringGetTextDatum(installation.version)},
+			{"checksum", CStringGetTextDatum(installation.checksum)},
+			{"schema_name", NameGetDatum(&installation.schema)},
+			{"executed_at", begun},
+			{"executed_by", NameGetDatum(&user)},
+			{"duration", DirectFunctionCall2(timestamp_mi, TimestampTzGetDatum(GetCurrentTimestamp()), begun)}};
+		insert_catalogue_row(table, values, lengthof(values));
+	}
+	table_close(table, NoLock);
 }
 
 static void
@@ -303,12 +322,13 @@ install(Installation *installation)
 	error_context_stack = &callback;
 	TenantSchema schema = {installation->tenant, NameStr(installation->role),
 						   NameStr(installation->schema), InvalidOid};
-	if (!claim_spare(installation->version_id, &schema))
+	if (!installation->is_latest || !claim_spare(installation->version_id, &schema))
 	{
-		schema.oid = make_system_schema(schema, installation->script, installation->verification);
+		schema.oid = make_system_schema(schema, installation->version_id, true);
 		grant_usage(schema);
 	}
-	write_installation(*installation);
+	write_system(*installation);
+	write_history(*installation);
 	error_context_stack = callback.previous;
 }
 

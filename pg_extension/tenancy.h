@@ -203,7 +203,7 @@ bool sequence_needs_grant(Oid sequence);
  * warm_pool.cpp: a system in a new schema, protected and granted but for USAGE; or a ready one, with USAGE, whose OID is put
  * into "schema".  False if there is none.  The caller has connected to SPI.
  */
-Oid make_system_schema(const TenantSchema &schema, const char *script, const char *verification);
+Oid make_system_schema(const TenantSchema &schema, const char *version_id, bool verifies);
 bool claim_spare(const char *version_id, TenantSchema *schema);
 extern int pool_size;
 

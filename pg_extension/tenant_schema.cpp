@@ -7,6 +7,7 @@
  * keeps two sessions from working on one tenant, or on two that fold to one.
  */
 #include "tenancy.h"
+#include "catalogue_row.h"
 
 namespace tenancy
 {
@@ -75,30 +76,35 @@ run(const char *sql)
 		elog(ERROR, "could not run \"%s\": %s", sql, SPI_result_code_string(result));
 }
 
+struct RegisteredRole
+{
+	bool found; /* the tenant is */
+	const char *role;
+};
+
+static void
+note_role(HeapTuple row, TupleDesc columns, void *state)
+{
+	auto *registration = static_cast<RegisteredRole *>(state);
+
+	registration->found = true;
+	registration->role = catalogue_column(row, columns, "role_name");
+}
+
 /* The tenant's role by its name in the registry, or by the rule if it has none yet, which is when it is made. */
 void
 ensure_tenant_role(const char *id, NameData *role)
 {
 	Oid argument_types[] = {TEXTOID, NAMEOID};
 	Datum arguments[] = {CStringGetTextDatum(id), NameGetDatum(role)};
+	RegisteredRole registration = {};
 
-	static SPIPlanPtr plan;
-	if (!plan)
-	{
-		SPIPlanPtr prepared = SPI_prepare_cursor(
-			"SELECT t.role_name FROM tenancy.tenants t "
-			"WHERE t.tenant_id OPERATOR(pg_catalog.=) $1",
-			1, argument_types, CURSOR_OPT_GENERIC_PLAN);
-		if (!prepared || SPI_keepplan(prepared) != 0)
-			elog(ERROR, "could not prepare: %s", SPI_result_code_string(SPI_result));
-		plan = prepared;
-	}
-	SPI_execute_plan(plan, arguments, nullptr, false, 1);
-	if (SPI_processed == 0)
+	visit_catalogue("tenants", "tenants_pkey", id, note_role, &registration);
+	if (!registration.found)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("tenant \"%s\" does not exist", id)));
 
-	const char *registered = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	const char *registered = registration.role;
 	if (registered)
 		namestrcpy(role, registered);
 	else

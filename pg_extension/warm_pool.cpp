@@ -4,7 +4,7 @@
  * A spare is a schema in which a version's script has run, like a tenant's but for a placeholder, under a name that says
  * nothing.  Giving it to a tenant is an ALTER SCHEMA … RENAME and the binding of what names the tenant: the policies, the
  * defaults and rows in which the script wrote @tenant@, and the grants to the tenant's role.  That costs the same however
- * many tenants there are.
+ * many tenants there are (spare_handover.cpp).
  *
  * A spare is executed from the script, never copied from another schema, so that it has every detail of one.  Scripts whose
  * outcome depends on the tenant in other ways are refused (spare_script.cpp), and a spare is bound once for trial when it is
@@ -14,7 +14,8 @@
  * no tenant.  Its row in tenancy.spares and its schema come and go in one transaction: a claim that is rolled back gives it
  * back, a crash leaves either both or none, and a dump that holds its schema holds its row.
  */
-#include "tenancy.h"
+#include "spare.h"
+#include "catalogue_row.h"
 
 namespace tenancy
 {
@@ -23,254 +24,69 @@ namespace
 
 constexpr int random_bytes = 8;
 
-/* A spare, as its row says. */
-struct Spare
+/* ---- a spare is taken ---- */
+
+/* A row's tables and columns, which alternate in an array. */
+List *
+columns_of_array(HeapTuple row, TupleDesc columns)
 {
-	const char *schema;
-	const char *placeholder;
-	const char *bindings; /* statements that put the tenant into rows; may be empty */
-};
-
-/* ---- binding ---- */
-
-struct Replacement
-{
-	const char *from;
-	const char *to;
-	bool found;
-};
-
-/* Puts the tenant into the constants of an expression that are the placeholder. */
-bool
-replace_constants(Node *node, Replacement *replacement)
-{
-	if (!node)
-		return false;
-	if (IsA(node, Const))
-	{
-		auto *constant = castNode(Const, node);
-
-		if (!constant->constisnull && constant->constlen == -1 &&
-			(constant->consttype == TEXTOID || constant->consttype == VARCHAROID ||
-			 constant->consttype == BPCHAROID) &&
-			strcmp(TextDatumGetCString(constant->constvalue), replacement->from) == 0)
-		{
-			constant->constvalue = CStringGetTextDatum(replacement->to);
-			replacement->found = true;
-		}
-		return false;
-	}
-	return expression_tree_walker(node, tenancy_walker(replace_constants), replacement);
-}
-
-/* The stored expression with the tenant in it; null if the placeholder is not in it. */
-char *
-bound_expression(Datum stored, const Spare &spare, const char *tenant)
-{
-	Replacement replacement = {spare.placeholder, tenant, false};
-	auto *expression = (Node *) stringToNode(TextDatumGetCString(stored));
-
-	(void) replace_constants(expression, &replacement);
-	return replacement.found ? nodeToString(expression) : nullptr;
-}
-
-/*
- * Binds the expressions that a catalog keeps of a table, one row each: pg_policy and pg_attrdef.  The row of the catalog is
- * changed and not the object made anew, which would cost ten times as much; no dependency changes with a constant.
- */
-bool
-bind_rows(Oid catalog, Oid index, AttrNumber key_attribute, Oid table,
-		  const AttrNumber (&expressions)[2], const Spare &spare, const char *tenant)
-{
-	Relation relation = table_open(catalog, RowExclusiveLock);
-	TupleDesc descriptor = RelationGetDescr(relation);
-	bool any = false;
-	ScanKeyData key;
-	HeapTuple tuple;
-
-	ScanKeyInit(&key, key_attribute, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(table));
-	SysScanDesc scan = systable_beginscan(relation, index, true, nullptr, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Datum values[Natts_pg_policy] = {};
-		bool nulls[Natts_pg_policy] = {}, replace[Natts_pg_policy] = {};
-		bool changed = false;
-
-		for (AttrNumber expression : expressions)
-		{
-			bool null = true;
-			Datum stored = expression > 0 ? heap_getattr(tuple, expression, descriptor, &null) : 0;
-			char *bound = null ? nullptr : bound_expression(stored, spare, tenant);
-
-			if (!bound)
-				continue;
-			values[expression - 1] = CStringGetTextDatum(bound);
-			replace[expression - 1] = changed = true;
-		}
-		if (!changed)
-			continue;
-		any = true;
-		tuple = heap_modify_tuple(tuple, descriptor, values, nulls, replace);
-		CatalogTupleUpdate(relation, &tuple->t_self, tuple);
-	}
-	systable_endscan(scan);
-	table_close(relation, RowExclusiveLock);
-	return any;
-}
-
-static_assert(Natts_pg_attrdef <= Natts_pg_policy, "bind_rows() holds a row of either");
-
-void
-bind_table(Oid table, const Spare &spare, const char *tenant)
-{
-	const AttrNumber conditions[] = {Anum_pg_policy_polqual, Anum_pg_policy_polwithcheck};
-	const AttrNumber defaults[] = {Anum_pg_attrdef_adbin, 0};
-	bool changed = bind_rows(PolicyRelationId, PolicyPolrelidPolnameIndexId,
-							 Anum_pg_policy_polrelid, table, conditions, spare, tenant);
-
-	changed |= bind_rows(AttrDefaultRelationId, AttrDefaultIndexId, Anum_pg_attrdef_adrelid, table,
-						 defaults, spare, tenant);
-	if (changed)
-		CacheInvalidateRelcacheByRelid(table);
-}
-
-/* ---- granting ---- */
-
-/*
- * GRANT to one role, as ExecuteGrantStmt() does it, without a statement's parsing and look-ups for each of many relations.
- */
-void
-grant_to(Oid catalog, int cache, Oid object, AttrNumber acl_attribute, Oid owner, ObjectType type,
-		 Oid role, AclMode privileges)
-{
-	HeapTuple tuple = SearchSysCacheCopy1(cache, ObjectIdGetDatum(object));
-	Oid *old_members, *new_members;
-	Datum values[Natts_pg_class] = {};
-	bool nulls[Natts_pg_class] = {}, replace[Natts_pg_class] = {};
 	bool null;
-	AclItem item;
+	Datum array = heap_getattr(row, SPI_fnumber(columns, "tenant_columns"), columns, &null);
+	List *found = NIL;
+	Datum *names;
+	int count;
 
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for object %u", object);
-	Datum stored = SysCacheGetAttr(cache, tuple, acl_attribute, &null);
-	Acl *acl = null ? acldefault(type, owner) : DatumGetAclPCopy(stored);
-	int old_count = null ? 0 : aclmembers(acl, &old_members);
-
-	item.ai_grantee = role;
-	item.ai_grantor = owner;
-	ACLITEM_SET_PRIVS_GOPTIONS(item, privileges, ACL_NO_RIGHTS);
-	acl = aclupdate(acl, &item, ACL_MODECHG_ADD, owner, DROP_RESTRICT);
-	int new_count = aclmembers(acl, &new_members);
-
-	values[acl_attribute - 1] = PointerGetDatum(acl);
-	replace[acl_attribute - 1] = true;
-	Relation relation = table_open(catalog, RowExclusiveLock);
-	tuple = heap_modify_tuple(tuple, RelationGetDescr(relation), values, nulls, replace);
-	CatalogTupleUpdate(relation, &tuple->t_self, tuple);
-	updateAclDependencies(catalog, object, 0, owner, old_count, null ? nullptr : old_members,
-						  new_count, new_members);
-	table_close(relation, RowExclusiveLock);
-}
-
-static_assert(Natts_pg_namespace <= Natts_pg_class, "grant_to() holds a row of either");
-
-void
-grant_relation(Oid relation, Oid owner, Oid role)
-{
-	switch (get_rel_relkind(relation))
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &names, nullptr, &count);
+	for (int i = 0; i + 1 < count; i += 2)
 	{
-		case RELKIND_RELATION:
-		case RELKIND_PARTITIONED_TABLE:
-		case RELKIND_VIEW:
-			grant_to(RelationRelationId, RELOID, relation, Anum_pg_class_relacl, owner,
-					 OBJECT_TABLE, role, ACL_SELECT | ACL_INSERT | ACL_UPDATE | ACL_DELETE);
-			break;
-		case RELKIND_SEQUENCE:
-			if (sequence_needs_grant(relation))
-				grant_to(RelationRelationId, RELOID, relation, Anum_pg_class_relacl, owner,
-						 OBJECT_SEQUENCE, role, ACL_USAGE);
-			break;
-		default:
-			break;
+		auto *column = static_cast<TenantColumn *>(palloc(sizeof(TenantColumn)));
+
+		*column = {TextDatumGetCString(names[i]), TextDatumGetCString(names[i + 1])};
+		found = lappend(found, column);
 	}
+	return found;
 }
 
-/* ---- a spare becomes a tenant's schema ---- */
-
-/* Policies and defaults first: a row that is moved to the tenant must meet them. */
-void
-bind(Oid schema, const char *name, const Spare &spare, const char *tenant)
+Datum
+array_of_columns(List *columns)
 {
+	auto *names = static_cast<Datum *>(palloc((2 * list_length(columns) + 1) * sizeof(Datum)));
+	int count = 0;
 	ListCell *cell;
 
-	foreach (cell, relations_of_schema(schema))
+	foreach (cell, columns)
 	{
-		char kind = get_rel_relkind(lfirst_oid(cell));
+		auto *column = static_cast<TenantColumn *>(lfirst(cell));
 
-		if (kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE)
-			bind_table(lfirst_oid(cell), spare, tenant);
+		names[count++] = CStringGetTextDatum(column->table);
+		names[count++] = CStringGetTextDatum(column->column);
 	}
-	CommandCounterIncrement();
-	if (!*spare.bindings)
-		return;
-
-	/* The checks, indexes and generated columns that they meet are the script's. */
-	BorrowedRole borrowed = begin_script(tenant, schema);
-	run(substitute_script(spare.bindings, name, tenant));
-	end_script(borrowed);
+	return PointerGetDatum(construct_array(names, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-void
-hand_over(const TenantSchema &schema, const Spare &spare)
+bool
+is_ready(HeapTuple row, TupleDesc columns)
 {
-	Oid role = get_role_oid(schema.role, false);
-	const Oid grantees[] = {role, get_role_oid("tenancy_service", false)};
-	Oid owner = tenancy_owner();
-	ListCell *cell;
-
-	RenameSchema(spare.schema, schema.name);
-	CommandCounterIncrement();
-	bind(schema.oid, schema.name, spare, schema.tenant);
-	foreach (cell, relations_of_schema(schema.oid))
-		grant_relation(lfirst_oid(cell), owner, role);
-	for (Oid grantee : grantees)
-	{
-		grant_to(NamespaceRelationId, NAMESPACEOID, schema.oid, Anum_pg_namespace_nspacl, owner,
-				 OBJECT_SCHEMA, grantee, ACL_USAGE);
-		CommandCounterIncrement();
-	}
+	return strcmp(catalogue_column(row, columns, "state"), "ready") == 0;
 }
 
-/* Takes the oldest spare of the latest version that nobody else is taking; its row goes. */
+/* Takes the oldest spare of a version that nobody else is taking; its row goes. */
 bool
 take_row(const char *version_id, Spare *spare)
 {
-	static SPIPlanPtr plan;
-	Oid type = TEXTOID;
-	Datum value = CStringGetTextDatum(version_id);
+	Relation spares = open_catalogue("spares", RowExclusiveLock);
+	TupleDesc columns = RelationGetDescr(spares);
+	HeapTuple row = lock_first_free_row(spares, "spares_version_id_idx", version_id, is_ready);
 
-	if (!plan)
+	if (row)
 	{
-		SPIPlanPtr prepared = SPI_prepare_cursor(
-			"DELETE FROM tenancy.spares d WHERE d.schema_name = (SELECT s.schema_name "
-			"FROM tenancy.spares s WHERE s.version_id = $1 AND s.state = 'ready' "
-			"AND EXISTS (SELECT FROM tenancy.system_versions v "
-			"WHERE v.version_id = $1 AND v.is_latest) "
-			"ORDER BY s.made_at LIMIT 1 FOR UPDATE SKIP LOCKED) "
-			"RETURNING d.schema_name, d.placeholder, d.bindings",
-			1, &type, CURSOR_OPT_GENERIC_PLAN);
-		if (!prepared || SPI_keepplan(prepared) != 0)
-			elog(ERROR, "could not prepare: %s", SPI_result_code_string(SPI_result));
-		plan = prepared;
+		*spare = {catalogue_column(row, columns, "schema_name"), catalogue_column(row, columns, "placeholder"),
+				  columns_of_array(row, columns)};
+		CatalogTupleDelete(spares, &row->t_self);
+		CommandCounterIncrement();
 	}
-	if (SPI_execute_plan(plan, &value, nullptr, false, 1) != SPI_OK_DELETE_RETURNING)
-		elog(ERROR, "could not take a spare: %s", SPI_result_code_string(SPI_result));
-	if (SPI_processed == 0)
-		return false;
-	spare->schema = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	spare->placeholder = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
-	spare->bindings = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3);
-	return true;
+	table_close(spares, RowExclusiveLock);
+	return row != nullptr;
 }
 
 /* ---- a spare is made ---- */
@@ -317,9 +133,9 @@ is_watched(Relation table)
 	return table->rd_rel->relhasrules;
 }
 
-/* The statement that puts the tenant into one column; null if the column does not hold the placeholder. */
-const char *
-column_binding(Relation table, Form_pg_attribute column, const char *version_id,
+/* Whether a column holds the placeholder, so that it has to be given its tenant; an error if it could not be. */
+bool
+names_tenant(Relation table, Form_pg_attribute column, const char *version_id,
 			   const SpareWords &words)
 {
 	const char *name = quote_qualified_identifier(words.schema, RelationGetRelationName(table));
@@ -330,14 +146,12 @@ column_binding(Relation table, Form_pg_attribute column, const char *version_id,
 									  quote_literal_cstr(psprintf("%%%s%%", words.tenant))));
 
 	if (held == 0)
-		return nullptr;
+		return false;
 	if (whole != held || (column->atttypid != TEXTOID && column->atttypid != VARCHAROID))
 		refuse(version_id, "the tenant is a part of a value in a row that it makes");
 	if (is_watched(table))
 		refuse(version_id, "a trigger or rule watches a table with rows of the tenant");
-	return psprintf("UPDATE @schema@.%s SET %s = @tenant@ WHERE %s = %s;\n",
-					quote_identifier(RelationGetRelationName(table)), quoted, quoted,
-					quote_literal_cstr(words.tenant));
+	return true;
 }
 
 bool
@@ -349,14 +163,13 @@ has_placeholder(Relation table, const SpareWords &words)
 			   quote_literal_cstr(psprintf("%%%s%%", words.tenant)))) > 0;
 }
 
-/* The statements that put the tenant into rows.  Types and their functions are the script's, so this runs as it does. */
-const char *
-find_bindings(Oid schema, const char *version_id, const SpareWords &words)
+/* The columns whose rows name the tenant.  Types and their functions are the script's, so this runs as it does. */
+List *
+find_columns(Oid schema, const char *version_id, const SpareWords &words)
 {
-	StringInfoData bindings;
+	List *found = NIL;
 	ListCell *cell;
 
-	initStringInfo(&bindings);
 	BorrowedRole borrowed = begin_script(words.tenant, schema);
 	foreach (cell, relations_of_schema(schema))
 	{
@@ -376,14 +189,16 @@ find_bindings(Oid schema, const char *version_id, const SpareWords &words)
 
 			if (column->attisdropped || column->attgenerated || table->rd_rel->relispartition)
 				continue;
-			const char *binding = column_binding(table, column, version_id, words);
-			if (binding)
-				appendStringInfoString(&bindings, binding);
+			if (!names_tenant(table, column, version_id, words))
+				continue;
+			auto *bound = static_cast<TenantColumn *>(palloc(sizeof(TenantColumn)));
+			*bound = {pstrdup(RelationGetRelationName(table)), pstrdup(NameStr(column->attname))};
+			found = lappend(found, bound);
 		}
 		table_close(table, AccessShareLock);
 	}
 	end_script(borrowed);
-	return bindings.data;
+	return found;
 }
 
 /* No fault of the script's: another attempt may go well. */
@@ -415,7 +230,7 @@ failure_of_binding(const TenantSchema &schema, const Spare &spare)
 	/* Whoever begins a subtransaction ends it, also after an error. */
 	PG_TRY();
 	{
-		bind(schema.oid, schema.name, spare, "trial");
+		bind_spare({"trial", schema.role, schema.name, schema.oid}, spare);
 	}
 	PG_CATCH();
 	{
@@ -437,11 +252,11 @@ failure_of_binding(const TenantSchema &schema, const Spare &spare)
 void
 write_row(const char *version_id, const Spare &spare)
 {
-	Oid types[] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+	Oid types[] = {TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID};
 	Datum values[] = {CStringGetTextDatum(spare.schema), CStringGetTextDatum(version_id),
-					  CStringGetTextDatum(spare.placeholder), CStringGetTextDatum(spare.bindings)};
+					  CStringGetTextDatum(spare.placeholder), array_of_columns(spare.columns)};
 	int result = SPI_execute_with_args(
-		"INSERT INTO tenancy.spares (schema_name, version_id, placeholder, bindings) "
+		"INSERT INTO tenancy.spares (schema_name, version_id, placeholder, tenant_columns) "
 		"VALUES ($1, $2, $3, $4)",
 		4, types, values, nullptr, false, 0);
 
@@ -478,11 +293,10 @@ make_spare(const char *version_id)
 		refuse(version_id, refusal);
 
 	TenantSchema schema = {words.tenant, "tenancy_service", words.schema, InvalidOid};
-	schema.oid = make_system_schema(schema, script, verification);
+	schema.oid = make_system_schema(schema, version_id, true);
 
-	bool names_tenant = strstr(script, "@tenant@") != nullptr;
 	Spare spare = {words.schema, words.tenant,
-				   names_tenant ? find_bindings(schema.oid, version_id, words) : ""};
+				   strstr(script, "@tenant@") ? find_columns(schema.oid, version_id, words) : NIL};
 	refusal = failure_of_binding(schema, spare);
 	if (refusal)
 		refuse(version_id, refusal);
@@ -493,16 +307,18 @@ make_spare(const char *version_id)
 } // namespace
 
 Oid
-make_system_schema(const TenantSchema &wanted, const char *script, const char *verification)
+make_system_schema(const TenantSchema &wanted, const char *version_id, bool verifies)
 {
 	TenantSchema schema = wanted;
-	SystemScript installation = {script, schema.name, schema.tenant, false, 0};
+	const char *script, *verification;
 
 	refuse_nested_script();
+	read_scripts(version_id, &script, &verification);
+	SystemScript installation = {script, schema.name, schema.tenant, false, 0};
 	schema.oid = create_tenant_schema(schema.tenant, schema.name);
 	run_system_script(&installation);
 	protect_and_grant(schema, NIL);
-	if (verification)
+	if (verifies && verification)
 	{
 		SystemScript check = {verification, schema.name, schema.tenant, true, 0};
 		run_system_script(&check);
@@ -581,15 +397,13 @@ tenancy_make_spare(PG_FUNCTION_ARGS)
 PGDLLEXPORT Datum
 tenancy_make_reference(PG_FUNCTION_ARGS)
 {
-	const char *script, *verification;
 	Name result = (Name) palloc0(NAMEDATALEN);
 
 	SPI_connect();
-	tenancy::read_scripts(text_to_cstring(PG_GETARG_TEXT_PP(0)), &script, &verification);
 	tenancy::TenantSchema schema = {text_to_cstring(PG_GETARG_TEXT_PP(1)),
 									NameStr(*PG_GETARG_NAME(2)), tenancy::random_words().schema,
 									InvalidOid};
-	schema.oid = tenancy::make_system_schema(schema, script, nullptr);
+	schema.oid = tenancy::make_system_schema(schema, text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
 	tenancy::grant_usage(schema);
 	namestrcpy(result, schema.name);
 	SPI_finish();

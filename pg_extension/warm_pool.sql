@@ -19,14 +19,14 @@ CREATE TABLE tenancy.spares (
     state text NOT NULL DEFAULT 'ready'
         CONSTRAINT spares_state CHECK (state IN ('ready', 'discarded')),
     placeholder text NOT NULL,
-    bindings text NOT NULL,
+    tenant_columns text[] NOT NULL,
     made_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX spares_version_id_idx ON tenancy.spares (version_id, made_at);
 COMMENT ON TABLE tenancy.spares IS 'schemas in which a version''s script has run and which no tenant has yet';
 COMMENT ON COLUMN tenancy.spares.state IS 'a discarded one is not given away any more, and dropped';
 COMMENT ON COLUMN tenancy.spares.placeholder IS 'the tenant that it was made for, which does not exist';
-COMMENT ON COLUMN tenancy.spares.bindings IS 'statements that put the tenant into the rows that the script made';
+COMMENT ON COLUMN tenancy.spares.tenant_columns IS 'tables and columns, in turn, in whose rows the script wrote the tenant';
 
 CREATE TABLE tenancy.pool_failures (
     version_id varchar(50) PRIMARY KEY,
