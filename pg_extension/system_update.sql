@@ -188,27 +188,32 @@ $function$;
 COMMENT ON FUNCTION tenancy.find_version(text, text) IS 'a version of a system, the latest if none is named';
 REVOKE ALL ON FUNCTION tenancy.find_version(text, text) FROM PUBLIC;
 
+-- In plpgsql: a session that leads many tenants plans these two once.
 CREATE FUNCTION tenancy.note_migration(installed tenancy.tenant_systems, migration tenancy.schema_migrations, is_up boolean,
                                        began timestamptz) RETURNS void
-    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
+BEGIN
     INSERT INTO tenancy.tenant_system_history
         (tenant_id, system_id, direction, version_from, version_to, migration_id, checksum, schema_name, executed_at, duration)
     VALUES (installed.tenant_id, installed.system_id, CASE WHEN is_up THEN 'up' ELSE 'down' END,
             CASE WHEN is_up THEN migration.version_from ELSE migration.version_to END,
             CASE WHEN is_up THEN migration.version_to ELSE migration.version_from END,
-            migration.migration_id, migration.checksum, installed.schema_name, began, clock_timestamp() - began)
+            migration.migration_id, migration.checksum, installed.schema_name, began, clock_timestamp() - began);
+END
 $function$;
 COMMENT ON FUNCTION tenancy.note_migration(tenancy.tenant_systems, tenancy.schema_migrations, boolean, timestamptz) IS
     'writes down that a migration was run for a tenant';
 REVOKE ALL ON FUNCTION tenancy.note_migration(tenancy.tenant_systems, tenancy.schema_migrations, boolean, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION tenancy.note_version(installed tenancy.tenant_systems, reached tenancy.system_versions) RETURNS void
-    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
+BEGIN
     UPDATE tenancy.tenant_systems i
        SET version_id = reached.version_id, status = 'installed', error_message = NULL, updated_at = timezone('UTC', now())
-     WHERE i.tenant_id = installed.tenant_id AND i.system_id = installed.system_id
+     WHERE i.tenant_id = installed.tenant_id AND i.system_id = installed.system_id;
+END
 $function$;
 COMMENT ON FUNCTION tenancy.note_version(tenancy.tenant_systems, tenancy.system_versions) IS
     'writes down that a tenant has a version of a system';

@@ -210,6 +210,57 @@ SELECT count(*) FROM pg_namespace n WHERE nspname ~ '^tenancy_spare' AND NOT EXI
 SELECT tenancy.install_system('warm-6', 'own');
 SELECT a = md5('warm-6') AS own FROM tenant_warm_6_own.t;
 
+-- rows are given to the tenant whatever stands around them: partitions, a policy of the script's, generated columns, keys
+SELECT tenancy.register_system('odd', 'Odd', 'odd', 'us');
+SELECT tenancy.register_version('odd', '1.0.0', $$
+CREATE TABLE part (id integer, who text) PARTITION BY LIST (id);
+CREATE TABLE part_one PARTITION OF part FOR VALUES IN (1);
+CREATE TABLE own (id integer PRIMARY KEY, who text);
+CREATE POLICY of_the_script ON own FOR SELECT USING (true);
+CREATE TABLE made (who varchar(40) PRIMARY KEY, loud text GENERATED ALWAYS AS (upper(who)) STORED, CHECK (who <> 'nobody'), EXCLUDE (loud WITH =));
+CREATE TABLE base (who text);
+CREATE TABLE heir () INHERITS (base);
+INSERT INTO part VALUES (1, @tenant@);
+INSERT INTO own VALUES (1, @tenant@), (2, NULL), (3, 'other');
+INSERT INTO made VALUES (@tenant@);
+INSERT INTO base VALUES (@tenant@);
+INSERT INTO heir VALUES (@tenant@)$$);
+SELECT tenancy.set_pool_size('odd', 1);
+SELECT action FROM tenancy.refill_pool();
+SELECT tenant_columns FROM tenancy.spares WHERE version_id = 'odd-1.0.0';
+SELECT tenancy.create_tenant('warm-7', 'Seven');
+SELECT schema_name::regnamespace::oid AS oid FROM tenancy.spares WHERE version_id = 'odd-1.0.0' \gset
+SELECT tenancy.install_system('warm-7', 'odd');
+SELECT 'tenant_warm_7_odd'::regnamespace::oid = :oid AS was_a_spare;
+SELECT 'part' AS relation, id, who FROM tenant_warm_7_odd.part_one UNION ALL SELECT 'own', id, who FROM tenant_warm_7_odd.own
+ UNION ALL SELECT 'base', NULL, who FROM ONLY tenant_warm_7_odd.base UNION ALL SELECT 'heir', NULL, who FROM tenant_warm_7_odd.heir ORDER BY 1, 2;
+SELECT who, loud FROM tenant_warm_7_odd.made;
+SET enable_seqscan TO off;
+SELECT who FROM tenant_warm_7_odd.made WHERE who = 'warm-7';
+RESET enable_seqscan;
+-- the row that says so is as a statement would have written it
+SELECT tenant_id, system_id, version_id, status, installed_at = updated_at AND installed_at BETWEEN timezone('UTC', now()) - interval '1 minute' AND timezone('UTC', now()) AS now,
+       configurations, features_enabled, error_message, schema_name FROM tenancy.tenant_systems WHERE tenant_id = 'warm-7';
+SELECT tenant_id, system_id, direction, version_from, version_to, migration_id, h.checksum = v.checksum AS checksum, schema_name,
+       executed_at BETWEEN now() - interval '1 minute' AND now() AS now, executed_by = session_user AS by, duration BETWEEN '0' AND '1 minute' AS duration, sqlstate
+  FROM tenancy.tenant_system_history h JOIN tenancy.system_versions v USING (system_id) WHERE tenant_id = 'warm-7';
+-- a trigger of somebody else's hears of it
+CREATE FUNCTION heard() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE NOTICE '% of % for %', TG_OP, TG_TABLE_NAME, NEW.tenant_id; RETURN NEW; END$$;
+CREATE TRIGGER heard AFTER INSERT ON tenancy.tenant_systems FOR EACH ROW EXECUTE FUNCTION heard();
+CREATE TRIGGER heard AFTER INSERT ON tenancy.tenant_system_history FOR EACH ROW EXECUTE FUNCTION heard();
+SELECT action FROM tenancy.refill_pool();
+SELECT tenancy.create_tenant('warm-8', 'Eight');
+SELECT tenancy.install_system('warm-8', 'odd');
+SELECT tenant_id, status, schema_name FROM tenancy.tenant_systems WHERE tenant_id = 'warm-8';
+DROP TRIGGER heard ON tenancy.tenant_systems;
+DROP TRIGGER heard ON tenancy.tenant_system_history;
+-- taken away and given again, in the row that it had
+SELECT action FROM tenancy.refill_pool();
+SELECT tenancy.uninstall_system('warm-8', 'odd');
+SELECT tenancy.install_system('warm-8', 'odd');
+SELECT tenant_id, status, schema_name FROM tenancy.tenant_systems WHERE tenant_id = 'warm-8';
+DELETE FROM tenancy.spares WHERE version_id = 'odd-1.0.0';
+
 -- what an earlier life left behind goes as well
 SELECT tenancy.empty_pool() > 0 AS some;
 SELECT count(*) FROM pg_namespace WHERE nspname ~ '^tenancy_spare';

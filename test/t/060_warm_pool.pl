@@ -109,6 +109,19 @@ sql("SELECT tenancy.install_system('shop-' || n, 'shop') FROM generate_series(31
 my ($many) = sql("BEGIN; SELECT tenancy.install_system('shop-41', 'shop'); $locks; COMMIT") =~ /(\d+)$/;
 cmp_ok($many, '<=', $few, "$many locks at 33 tenants, $few at 22");
 
+# A spare that is younger than its claimer's snapshot: its rows are moved all the same.
+my $old = $node->background_psql('postgres');
+$old->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM tenancy.tenants');
+sql("SELECT tenancy.set_pool_size('shop', 0)");
+until_true('SELECT count(*) = 0 FROM tenancy.spares', 'all older ones are gone');
+sql("SELECT tenancy.set_pool_size('shop', 1)");
+until_true("SELECT ready = 1 FROM tenancy.stat_pool", 'a spare is made after a snapshot was taken');
+$before = sql('SELECT schema_name::regnamespace::oid FROM tenancy.spares');
+$old->query_safe("SELECT tenancy.install_system('shop-44', 'shop'); COMMIT");
+$old->quit;
+is(sql("SELECT 'tenant_shop_44_shop'::regnamespace::oid"), $before, 'and given to the transaction that has it');
+is(sql('SELECT tenant, body FROM tenant_shop_44_shop.t1'), 'shop-44|seed', 'with its rows');
+
 #
 # A version is superseded
 #
