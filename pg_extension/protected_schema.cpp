@@ -219,6 +219,8 @@ may_bring_table(Node *statement)
 						break;
 				}
 			return false;
+		case T_CreateSchemaStmt:
+			return castNode(CreateSchemaStmt, statement)->schemaElts != NIL;
 		default:
 			return true;
 	}
@@ -304,18 +306,15 @@ adds_columns(const AlterTableStmt *statement)
 static bool
 is_left_to_script(Node *statement)
 {
-	RangeVar *relation = nullptr;
+	Oid table = InvalidOid;
 
 	if (!OidIsValid(script_schema()))
 		return false;
+	/* An event trigger has a search path of its own; the name of a table that was made is qualified by now. */
 	if (IsA(statement, CreateStmt))
-		relation = castNode(CreateStmt, statement)->relation;
+		table = RangeVarGetRelid(castNode(CreateStmt, statement)->relation, NoLock, true);
 	else if (IsA(statement, AlterTableStmt) && adds_columns(castNode(AlterTableStmt, statement)))
-		relation = castNode(AlterTableStmt, statement)->relation;
-	if (!relation)
-		return false;
-
-	Oid table = RangeVarGetRelid(relation, NoLock, true);
+		table = table_altered_by_script();
 	return OidIsValid(table) && get_rel_namespace(table) == script_schema();
 }
 

@@ -17,6 +17,7 @@ namespace
 
 Oid schema_in_force = InvalidOid;
 int entered_at = 0; /* the nest level of the transaction */
+Oid altered = InvalidOid; /* by the ALTER TABLE that runs */
 
 ProcessUtility_hook_type previous_process_utility = nullptr;
 
@@ -79,11 +80,21 @@ grant_by_name(const PlannedStmt *statement)
 	return grant->objects == NIL ? nullptr : copy;
 }
 
+/* The table that a statement alters: here its name means what it means to the script. */
+Oid
+altered_by(Node *statement)
+{
+	return IsA(statement, AlterTableStmt) ? RangeVarGetRelid(castNode(AlterTableStmt, statement)->relation, NoLock, true)
+										  : InvalidOid;
+}
+
 void
 process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 				ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
 				DestReceiver *receiver, QueryCompletion *completion)
 {
+	const Oid outer = altered;
+
 	if (OidIsValid(schema_in_force) && IsA(statement->utilityStmt, GrantStmt) &&
 		is_grant_on_all(castNode(GrantStmt, statement->utilityStmt)))
 	{
@@ -91,8 +102,11 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 		if (!statement)
 			return;
 	}
+	if (OidIsValid(schema_in_force))
+		altered = altered_by(statement->utilityStmt);
 	(previous_process_utility ? previous_process_utility : standard_ProcessUtility)(
 		statement, query, read_only_tree, context, params, environment, receiver, completion);
+	altered = outer;
 }
 
 } // namespace
@@ -101,6 +115,12 @@ Oid
 script_schema()
 {
 	return schema_in_force;
+}
+
+Oid
+table_altered_by_script()
+{
+	return altered;
 }
 
 void
@@ -113,7 +133,7 @@ enter_script_schema(Oid schema)
 void
 leave_script_schema()
 {
-	schema_in_force = InvalidOid;
+	schema_in_force = altered = InvalidOid;
 	entered_at = 0;
 }
 

@@ -221,6 +221,7 @@ const char *spare_refusal(const char *script, const SpareWords &words);
 Oid script_schema();
 void enter_script_schema(Oid schema);
 void leave_script_schema();
+Oid table_altered_by_script(); /* while its ALTER TABLE runs */
 
 /* system_update.cpp: an error context callback, whose argument is the text. */
 void migration_error(void *description);
