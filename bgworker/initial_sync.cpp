@@ -9,6 +9,9 @@
  * back to the stream's position) is brought level in place: rows that are right are not touched, others are updated, and
  * what the collection does not have is removed at the end.  Readers see the old state until then.
  *
+ * A large collection is read first, in transactions of their own and by several processes, and then loaded from what was
+ * read (copy_stage.h); the copy here is the second part, and reads from there instead of from the server.
+ *
  * The server reads at a past time for some minutes only (minSnapshotHistoryWindowInSeconds).  Should a copy take longer,
  * it starts over and reads the present, document by document, with the cut at its beginning.  The stream then repeats
  * events that the copy has seen; the horizon makes sure that none of them brings back an older state (look_up.cpp).
@@ -16,6 +19,7 @@
  * Local writers are kept out of the table meanwhile.  A document that fails on the way sends the copy back to its start,
  * to be done carefully: in portions, each in subtransactions.
  */
+#include "copy_stage.h"
 #include "event_batch.h"
 
 namespace bridge
@@ -25,7 +29,19 @@ namespace
 
 constexpr int portion_rows = 1000;
 constexpr Size portion_bytes = 4 * 1024 * 1024;
-constexpr int progress_of_expected = 10; /* beyond COPY's own: how many documents there are */
+
+/* Parameters of the progress view, beyond COPY's own. */
+constexpr int progress_of_expected = 10; /* how many documents there are */
+constexpr int progress_of_before = 11;	 /* how many were there when this run began */
+constexpr int progress_of_start = 12;	 /* when that was, in milliseconds of the Unix epoch */
+constexpr int progress_of_phase = 13;	 /* see PhaseOfCopy */
+
+enum PhaseOfCopy
+{
+	copying,
+	reading,
+	loading
+};
 
 /* How a copy is made; it is tried from the first towards the last. */
 struct Method
@@ -39,6 +55,7 @@ struct Copy
 	Stream *stream;
 	MirrorTable *table;
 	Client *client;
+	Stage *stage; /* null: from the server */
 	Method method;
 	MemoryContext context;
 	CursorHolder *holder;
@@ -83,17 +100,20 @@ build_command(Copy *copy)
 	BSON_APPEND_TIMESTAMP(&concern, copy->method.in_the_past ? "atClusterTime" : "afterClusterTime",
 						  static_cast<uint32>(copy->cut >> 32), static_cast<uint32>(copy->cut));
 	bson_append_document_end(copy->command->get(), &concern);
-	copy->what =
-		MemoryContextStrdup(copy->context, psprintf("collection \"%s.%s\"", copy->table->database,
-													copy->table->collection));
 }
 
-/* The next document, null at the end; false if the server cannot read at the cut. */
+/* The next document, null at the end; false if the server cannot read at the cut.  "space" is for a document's head. */
 bool
-read_next(Copy *copy, const bson_t **document)
+read_next(Copy *copy, bson_t *space, const bson_t **document)
 {
 	Failure failure;
 	const bson_t *result = nullptr;
+
+	if (copy->stage)
+	{
+		*document = stage_next(copy->stage, space);
+		return true;
+	}
 	bool received = attempt(&failure, [&] {
 		if (!copy->holder->cursor)
 			copy->holder->cursor = std::make_unique<Cursor>(*copy->client, copy->table->database,
@@ -207,27 +227,50 @@ go_on(Copy *copy)
  * many are a tenant's is not to be had so cheaply: 0.
  */
 int64
-count_documents(const Copy *copy)
+count_documents(const MirrorTable *table, Client *client)
 {
-	if (copy->table->tenant_field)
+	if (table->tenant_field)
 		return 0;
 	return guarded([&]() -> int64 {
 		Document count;
 		bson_iter_t n;
 
-		BSON_APPEND_UTF8(count.get(), "count", copy->table->collection);
-		Document reply = copy->client->command(copy->table->database, count.get());
+		BSON_APPEND_UTF8(count.get(), "count", table->collection);
+		Document reply = client->command(table->database, count.get());
 		return bson_iter_init_find(&n, reply.get(), "n") ? bson_iter_as_int64(&n) : 0;
 	});
 }
 
 void
-begin_progress(Copy *copy)
+begin_progress(const MirrorTable *table, PhaseOfCopy phase, int64 expected, int64 before)
 {
-	pgstat_progress_start_command(PROGRESS_COMMAND_COPY, copy->table->local);
+	constexpr int64 epoch_ms =
+		static_cast<int64>(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000;
+
+	pgstat_progress_start_command(PROGRESS_COMMAND_COPY, table->local);
 	pgstat_progress_update_param(PROGRESS_COPY_COMMAND, PROGRESS_COPY_COMMAND_FROM);
 	pgstat_progress_update_param(PROGRESS_COPY_TYPE, PROGRESS_COPY_TYPE_CALLBACK);
-	pgstat_progress_update_param(progress_of_expected, copy->expected);
+	pgstat_progress_update_param(progress_of_expected, expected);
+	pgstat_progress_update_param(progress_of_before, before);
+	pgstat_progress_update_param(progress_of_start, GetCurrentTimestamp() / 1000 + epoch_ms);
+	pgstat_progress_update_param(progress_of_phase, phase);
+}
+
+/* The cut, and where documents come from. */
+void
+open_source(Copy *copy)
+{
+	copy->what = psprintf("collection \"%s.%s\"", copy->table->database, copy->table->collection);
+	if (copy->stage)
+	{
+		copy->cut = copy->stage->cut;
+		copy->expected = stage_progress(copy->stage).documents;
+		return;
+	}
+	copy->cut = cluster_time_now(copy->client);
+	copy->expected = count_documents(copy->table, copy->client);
+	copy->holder = own<CursorHolder>(copy->context);
+	build_command(copy);
 }
 
 /* Locks the table and decides how it is filled; false if its definition has changed. */
@@ -235,15 +278,18 @@ bool
 begin(Copy *copy)
 {
 	copy->generation = tenancy_api()->mirror_generation();
-	copy->cut = cluster_time_now(copy->client);
-	copy->expected = count_documents(copy);
-	copy->holder = own<CursorHolder>(copy->context);
-	build_command(copy);
+	MemoryContextSwitchTo(copy->context);
+	open_source(copy);
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(copy->context);
-	begin_progress(copy);
+	begin_progress(copy->table, copy->stage ? loading : copying, copy->expected, 0);
+	if (copy->stage)
+	{
+		stage_rewind(copy->stage);
+		copy->method.in_the_past = copy->stage->in_the_past;
+	}
 	check_constraints_at_once();
 	open_applier(copy);
 	if (!copy->applier)
@@ -287,6 +333,7 @@ Outcome
 run_copy(Copy *copy)
 {
 	const bson_t *document;
+	bson_t space;
 	ClusterTime end = 0;
 
 	if (!begin(copy))
@@ -294,7 +341,7 @@ run_copy(Copy *copy)
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!read_next(copy, &document))
+		if (!read_next(copy, &space, &document))
 			return Outcome::past_lost;
 		if (!document)
 			break;
@@ -310,6 +357,8 @@ run_copy(Copy *copy)
 		end = cluster_time_now(copy->client);
 		stream_raise_horizon(copy->stream, end);
 	}
+	if (copy->stage)
+		stage_remove(copy->stage);
 	if (!table_note_copied(copy->stream, copy->table, copy->cut, copy->rows))
 		return Outcome::gone;
 	pgstat_progress_end_command();
@@ -355,14 +404,10 @@ log_copied(const Copy *copy, TimestampTz started)
 					TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()) / 1000.0)));
 }
 
-} // namespace
-
+/* Copies by one method after the other, until one succeeds or the table is to blame. */
 void
-initial_sync(Stream *stream, MirrorTable *table, Client *client)
+try_methods(Stream *stream, MirrorTable *table, Client *client, Stage *stage, MemoryContext context)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext context =
-		AllocSetContextCreate(caller, "tenancy mirror copy", ALLOCSET_DEFAULT_SIZES);
 	TimestampTz started = GetCurrentTimestamp();
 	Method method = {true, false};
 	Outcome outcome;
@@ -376,6 +421,7 @@ initial_sync(Stream *stream, MirrorTable *table, Client *client)
 		copy->stream = stream;
 		copy->table = table;
 		copy->client = client;
+		copy->stage = stage;
 		copy->method = method;
 		copy->context = AllocSetContextCreate(context, "copy", ALLOCSET_DEFAULT_SIZES);
 		copy->portion = AllocSetContextCreate(context, "portion", ALLOCSET_DEFAULT_SIZES);
@@ -389,15 +435,43 @@ initial_sync(Stream *stream, MirrorTable *table, Client *client)
 				 (method.careful || blame(error->sqlerrcode) == Blame::table))
 		{
 			StartTransactionCommand();
+			PushActiveSnapshot(GetTransactionSnapshot());
+			if (stage)
+				stage_remove(stage);
 			stop_table(table, error);
+			PopActiveSnapshot();
 			CommitTransactionCommand();
 			break;
 		}
 		else if (outcome == Outcome::failed)
 			method.careful = true;
 	} while (outcome == Outcome::past_lost || outcome == Outcome::failed);
+}
+
+} // namespace
+
+void
+initial_sync(Stream *stream, MirrorTable *table, Client *client)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context =
+		AllocSetContextCreate(caller, "tenancy mirror copy", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext stage_context =
+		AllocSetContextCreate(caller, "tenancy mirror stage", ALLOCSET_DEFAULT_SIZES);
+	Stage *stage = stage_open(stream, table, client, stage_context);
+	bool whole = true;
+
+	if (stage)
+	{
+		begin_progress(table, reading, count_documents(table, client), stage_progress(stage).documents);
+		whole = stage_fill(stage, stream, client);
+		pgstat_progress_end_command();
+	}
+	if (whole)
+		try_methods(stream, table, client, stage, context);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
+	MemoryContextDelete(stage_context);
 }
 
 } // namespace bridge

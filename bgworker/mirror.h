@@ -21,6 +21,7 @@
  *   apply.cpp            one batch, one transaction; which document is to blame if it fails
  *   target.cpp           changes to rows
  *   initial_sync.cpp     the first copy, and the later ones
+ *   copy_*.cpp           reading large collections for a copy (copy_stage.h)
  *
  * Everything here is red.
  */

@@ -6,28 +6,14 @@
  * or neither.  The position is written by compare-and-swap on the one that this worker read: should two workers ever feed
  * one stream, the second to commit fails and neither row nor event counts twice.
  */
-#include "mirror.h"
+#include "statement.h"
 #include "fdw/option.h"
 
 namespace bridge
 {
-namespace
-{
 
-constexpr int max_parameters = 8;
-
-/* A statement that is planned once a session. */
-struct Statement
-{
-	const char *text;
-	int count;
-	Oid types[max_parameters];
-	SPIPlanPtr plan;
-};
-
-/* Leaves SPI connected, with the result in SPI_tuptable; the caller calls SPI_finish(). */
 void
-execute(Statement *statement, Datum *values, const char *nulls)
+statement_execute(Statement *statement, Datum *values, const char *nulls)
 {
 	int result;
 
@@ -45,29 +31,31 @@ execute(Statement *statement, Datum *values, const char *nulls)
 }
 
 uint64
-run(Statement *statement, Datum *values, const char *nulls = nullptr)
+statement_run(Statement *statement, Datum *values, const char *nulls)
 {
-	execute(statement, values, nulls);
+	statement_execute(statement, values, nulls);
 	uint64 processed = SPI_processed;
 	SPI_finish();
 	return processed;
 }
 
 Datum
-column(uint64 row, int number, bool *isnull)
+statement_column(uint64 row, int number, bool *isnull)
 {
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, number, isnull);
 }
 
-/* A text column's value in the current context, or null. */
 const char *
-text_column(uint64 row, int number)
+statement_text(uint64 row, int number)
 {
 	bool isnull;
-	Datum value = column(row, number, &isnull);
+	Datum value = statement_column(row, number, &isnull);
 
 	return isnull ? nullptr : TextDatumGetCString(value);
 }
+
+namespace
+{
 
 Datum
 text_or_null(const char *text, char *null)
@@ -117,11 +105,11 @@ load_misfits(MirrorTable *table)
 {
 	Datum values[] = {ObjectIdGetDatum(table->local)};
 
-	execute(&select_misfits, values, nullptr);
+	statement_execute(&select_misfits, values, nullptr);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		bool isnull;
-		remember_misfit(table, DatumGetInt64(column(i, 1, &isnull)));
+		remember_misfit(table, DatumGetInt64(statement_column(i, 1, &isnull)));
 	}
 	SPI_finish();
 }
@@ -133,13 +121,13 @@ read_stream_row(Stream *stream, MemoryContext context)
 	bool isnull;
 
 	MemoryContext spi = MemoryContextSwitchTo(context);
-	stream->id = DatumGetInt32(column(0, 1, &isnull));
-	stream->deployment = text_column(0, 2);
-	Datum token = column(0, 3, &isnull);
+	stream->id = DatumGetInt32(statement_column(0, 1, &isnull));
+	stream->deployment = statement_text(0, 2);
+	Datum token = statement_column(0, 3, &isnull);
 	stream->token = isnull ? nullptr : DatumGetByteaPCopy(token);
-	stream->start_at = DatumGetInt64(column(0, 4, &isnull));
-	stream->pipeline = text_column(0, 5);
-	stream->horizon = DatumGetInt64(column(0, 6, &isnull));
+	stream->start_at = DatumGetInt64(statement_column(0, 4, &isnull));
+	stream->pipeline = statement_text(0, 5);
+	stream->horizon = DatumGetInt64(statement_column(0, 6, &isnull));
 	stream->position = "";
 	if (stream->token)
 	{
@@ -159,7 +147,7 @@ read_table_rows(Stream *stream)
 	Datum values[] = {Int32GetDatum(stream->id)};
 	bool isnull;
 
-	execute(&select_tables, values, nullptr);
+	statement_execute(&select_tables, values, nullptr);
 	MemoryContext spi = MemoryContextSwitchTo(stream->context);
 	stream->table_count = static_cast<int>(SPI_processed);
 	stream->tables =
@@ -168,12 +156,12 @@ read_table_rows(Stream *stream)
 	{
 		MirrorTable *table = &stream->tables[i];
 
-		table->local = DatumGetObjectId(column(i, 1, &isnull));
-		table->foreign = DatumGetObjectId(column(i, 2, &isnull));
-		table->phase = static_cast<Phase>(DatumGetChar(column(i, 3, &isnull)));
-		table->definition = text_column(i, 4);
-		table->since = text_column(i, 5);
-		table->tenant = text_column(i, 6);
+		table->local = DatumGetObjectId(statement_column(i, 1, &isnull));
+		table->foreign = DatumGetObjectId(statement_column(i, 2, &isnull));
+		table->phase = static_cast<Phase>(DatumGetChar(statement_column(i, 3, &isnull)));
+		table->definition = statement_text(i, 4);
+		table->since = statement_text(i, 5);
+		table->tenant = statement_text(i, 6);
 	}
 	MemoryContextSwitchTo(spi);
 	SPI_finish();
@@ -328,7 +316,7 @@ stream_load(Oid server, MemoryContext parent)
 
 	if (!catalog_exists())
 		return nullptr;
-	execute(&select_stream, values, nullptr);
+	statement_execute(&select_stream, values, nullptr);
 	if (SPI_processed == 0)
 	{
 		SPI_finish();
@@ -393,7 +381,7 @@ stream_save(Stream *stream, const bson_t *token)
 					  CStringGetTextDatum(stream->open_pipeline)};
 	nulls[2] = stream->token ? ' ' : 'n';
 	nulls[5] = stream->last_event_at ? ' ' : 'n';
-	if (run(&update, values, nulls) != 1)
+	if (statement_run(&update, values, nulls) != 1)
 		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 						errmsg("the mirror's stream was moved by somebody else"),
 						errdetail("Nothing of this batch is applied.")));
@@ -424,7 +412,7 @@ stream_set_deployment(Stream *stream, const char *deployment)
 		nullptr};
 	Datum values[] = {Int32GetDatum(stream->id), CStringGetTextDatum(deployment)};
 
-	(void) run(&update, values);
+	(void) statement_run(&update, values);
 	stream->deployment = MemoryContextStrdup(stream->context, deployment);
 }
 
@@ -445,8 +433,8 @@ stream_forget_position(Stream *stream)
 		nullptr};
 	Datum values[] = {Int32GetDatum(stream->id)};
 
-	(void) run(&update_stream, values);
-	(void) run(&update_tables, values);
+	(void) statement_run(&update_stream, values);
+	(void) statement_run(&update_tables, values);
 }
 
 void
@@ -463,7 +451,7 @@ stream_note_error(Oid server, const ErrorData *error)
 					  CStringGetTextDatum(unpack_sql_state(error->sqlerrcode))};
 
 	if (catalog_exists())
-		(void) run(&update, values);
+		(void) statement_run(&update, values);
 }
 
 /* ---- writing: tables ---- */
@@ -478,7 +466,7 @@ stream_raise_horizon(Stream *stream, ClusterTime time)
 		nullptr};
 	Datum values[] = {Int32GetDatum(stream->id), Int64GetDatum(time)};
 
-	(void) run(&update, values);
+	(void) statement_run(&update, values);
 }
 
 void
@@ -494,7 +482,7 @@ stream_note_oplog(Stream *stream, int64 seconds_left)
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	(void) run(&update, values);
+	(void) statement_run(&update, values);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(caller);
@@ -522,9 +510,9 @@ table_note_copied(Stream *stream, MirrorTable *table, ClusterTime cut, int64 row
 					  Int32GetDatum(stream->id)};
 	Datum stream_values[] = {Int32GetDatum(stream->id), Int64GetDatum(cut)};
 
-	if (run(&update_table, values) != 1)
+	if (statement_run(&update_table, values) != 1)
 		return false;
-	(void) run(&update_stream, stream_values);
+	(void) statement_run(&update_stream, stream_values);
 	return true;
 }
 
@@ -544,7 +532,7 @@ table_set_phase(MirrorTable *table, Phase phase, int sqlstate, const char *messa
 
 	values[2] = text_or_null(message, &nulls[2]);
 	values[3] = text_or_null(message ? unpack_sql_state(sqlstate) : nullptr, &nulls[3]);
-	(void) run(&update, values, nulls);
+	(void) statement_run(&update, values, nulls);
 	table->phase = phase;
 }
 
@@ -559,7 +547,7 @@ table_note_events(MirrorTable *table)
 	Datum values[] = {ObjectIdGetDatum(table->local), Int64GetDatum(table->events),
 					  TimestampTzGetDatum(table->last_event_at)};
 
-	(void) run(&update, values);
+	(void) statement_run(&update, values);
 }
 
 /* ---- in the middle of writing rows ---- */
@@ -576,7 +564,7 @@ run_as_worker(Statement *statement, Datum *values, const char *nulls = nullptr)
 
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(GetSessionUserId(), context);
-	uint64 processed = run(statement, values, nulls);
+	uint64 processed = statement_run(statement, values, nulls);
 	SetUserIdAndSecContext(user, context);
 	return processed;
 }

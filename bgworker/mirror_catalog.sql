@@ -4,6 +4,7 @@
 --   stream         one change stream a foreign server: where it stands, and how it fares
 --   mirror_table   one row a mirrored table: what it copies, in which phase
 --   misfits        documents that do not fit their table; they come back when they are mended
+--   initial_sync   a copy of a large collection that is under way, its ranges of _id, and what has been read of them
 --
 -- The rows of the first two are written by mirror() and unmirror() and by the workers, always in the transaction whose
 -- rows they describe.  They are not dumped: what a dump restores is a table, not a mirror.
@@ -100,8 +101,50 @@ COMMENT ON COLUMN tenancy_mongo.misfits.document IS 'the whole document as relax
 CREATE INDEX misfits_document ON tenancy_mongo.misfits
     (local_table, pg_catalog.hashtextextended(document_id, 0));
 
+CREATE TABLE tenancy_mongo.initial_sync (
+    local_table regclass PRIMARY KEY REFERENCES tenancy_mongo.mirror_table ON DELETE CASCADE,
+    source      text NOT NULL,
+    cut         bigint NOT NULL,
+    in_the_past boolean NOT NULL DEFAULT true,
+    started_at  timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+COMMENT ON TABLE tenancy_mongo.initial_sync IS 'copies of large collections that are under way';
+COMMENT ON COLUMN tenancy_mongo.initial_sync.source IS 'the collection that is copied';
+COMMENT ON COLUMN tenancy_mongo.initial_sync.cut IS 'the cluster time that the copy stands for';
+COMMENT ON COLUMN tenancy_mongo.initial_sync.in_the_past IS 'all was read at the cut, nothing later';
+
+CREATE TABLE tenancy_mongo.initial_sync_range (
+    local_table regclass NOT NULL REFERENCES tenancy_mongo.initial_sync ON DELETE CASCADE,
+    range       integer NOT NULL,
+    lower       bytea,
+    upper       bytea,
+    last        bytea,
+    chunks      integer NOT NULL DEFAULT 0,
+    documents   bigint NOT NULL DEFAULT 0,
+    bytes       bigint NOT NULL DEFAULT 0,
+    reader      integer,
+    done        boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (local_table, range)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE tenancy_mongo.initial_sync_range IS 'the ranges of _id that a copy is read by, and how far each is';
+COMMENT ON COLUMN tenancy_mongo.initial_sync_range.last IS 'the last _id that was read, as a document; lower and upper bound likewise';
+COMMENT ON COLUMN tenancy_mongo.initial_sync_range.reader IS 'the process that reads it';
+
+CREATE TABLE tenancy_mongo.initial_sync_chunk (
+    local_table regclass NOT NULL,
+    range       integer NOT NULL,
+    chunk       integer NOT NULL,
+    documents   bytea NOT NULL,
+    PRIMARY KEY (local_table, range, chunk),
+    FOREIGN KEY (local_table, range) REFERENCES tenancy_mongo.initial_sync_range ON DELETE CASCADE
+);
+ALTER TABLE tenancy_mongo.initial_sync_chunk ALTER COLUMN documents SET STORAGE EXTERNAL;
+COMMENT ON TABLE tenancy_mongo.initial_sync_chunk IS 'documents that were read and are not yet in their table, as BSON, one after the other';
+
 GRANT SELECT, UPDATE, DELETE ON tenancy_mongo.stream, tenancy_mongo.mirror_table TO tenancy_mirror;
 GRANT SELECT, INSERT, DELETE ON tenancy_mongo.misfits TO tenancy_mirror;
+GRANT SELECT, INSERT, UPDATE, DELETE ON tenancy_mongo.initial_sync, tenancy_mongo.initial_sync_range TO tenancy_mirror;
+GRANT SELECT, INSERT, DELETE, TRUNCATE ON tenancy_mongo.initial_sync_chunk TO tenancy_mirror;
 
 CREATE FUNCTION tenancy_mongo.mirror(foreign_table regclass, local_table regclass, tenant text DEFAULT NULL) RETURNS void
 LANGUAGE c VOLATILE
@@ -175,27 +218,35 @@ FROM tenancy_mongo.mirror_table m
 COMMENT ON VIEW tenancy_mongo.stat_mirror IS 'one row a mirrored table: its state, its lag, its last error';
 GRANT SELECT ON tenancy_mongo.stat_mirror TO pg_monitor;
 
--- COPY's progress, and one parameter beyond it: how many documents there are.
+-- COPY's progress, and parameters beyond it: how many documents there are, how many had been read before this run, when it
+-- began, and what it does.
 CREATE VIEW tenancy_mongo.progress_initial_sync AS
 SELECT s.srvname AS server,
        m.local_table,
        c.pid,
+       CASE WHEN c.param14 OPERATOR(pg_catalog.=) 1 THEN 'reading'
+            WHEN c.param14 OPERATOR(pg_catalog.=) 2 THEN 'loading' ELSE 'copying' END AS phase,
        c.param3 AS documents,
        NULLIF(c.param11, 0) AS documents_expected,
        c.param1 AS bytes,
-       a.xact_start AS started_at,
+       COALESCE(y.started_at, a.xact_start) AS started_at,
        r.rate AS documents_per_second,
        CASE WHEN r.rate OPERATOR(pg_catalog.>) 0 AND c.param11 OPERATOR(pg_catalog.>) 0 THEN pg_catalog.make_interval(secs =>
            GREATEST(0, c.param11 OPERATOR(pg_catalog.-) c.param3)::double precision OPERATOR(pg_catalog./) r.rate)
-       END AS time_left
+       END AS time_left,
+       (SELECT pg_catalog.count(*) FROM tenancy_mongo.initial_sync_range g
+        WHERE g.local_table OPERATOR(pg_catalog.=) m.local_table) AS ranges,
+       (SELECT pg_catalog.count(*) FROM tenancy_mongo.initial_sync_range g
+        WHERE g.local_table OPERATOR(pg_catalog.=) m.local_table AND g.done) AS ranges_done
 FROM pg_catalog.pg_stat_get_progress_info('COPY') c
      JOIN tenancy_mongo.mirror_table m ON m.local_table::oid OPERATOR(pg_catalog.=) c.relid
      JOIN tenancy_mongo.stream st USING (stream_id)
      JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) c.pid
          AND a.backend_type OPERATOR(pg_catalog.=) 'tenancy mirror apply worker'
+     LEFT JOIN tenancy_mongo.initial_sync y USING (local_table)
      LEFT JOIN pg_catalog.pg_foreign_server s ON s.oid OPERATOR(pg_catalog.=) st.server
-     CROSS JOIN LATERAL (SELECT c.param3 OPERATOR(pg_catalog./) NULLIF(
-         EXTRACT(epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) a.xact_start), 0)::double precision) r(rate)
+     CROSS JOIN LATERAL (SELECT (c.param3 OPERATOR(pg_catalog.-) c.param12) OPERATOR(pg_catalog./) NULLIF(
+         EXTRACT(epoch FROM pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.-) (c.param13 OPERATOR(pg_catalog./) 1000.0), 0)::double precision) r(rate)
 WHERE c.datid OPERATOR(pg_catalog.=) st.database;
 COMMENT ON VIEW tenancy_mongo.progress_initial_sync IS 'the copies that are under way: how far they are and how long they will take';
 GRANT SELECT ON tenancy_mongo.progress_initial_sync TO pg_monitor;

@@ -11,7 +11,7 @@
  */
 #include <mongoc/mongoc.h>
 
-#include "mirror.h"
+#include "copy_stage.h"
 #include "tenancy_mongo.h"
 #include "worker.h"
 
@@ -34,6 +34,15 @@ mirror_init()
 							"The delay doubles with each failure, up to fifteen seconds.",
 							&mirror_retry_interval, 1000, 10, 15000, PGC_SIGHUP, GUC_UNIT_MS,
 							nullptr, nullptr, nullptr);
+	DefineCustomIntVariable("tenancy_mongo.mirror_copy_workers",
+							"Sets how many processes read a large collection when it is copied.",
+							"The apply worker is one of them.", &mirror_copy_workers, 2, 1, 16,
+							PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+	DefineCustomIntVariable(
+		"tenancy_mongo.mirror_resumable_copy_from",
+		"Sets the size from which a collection's copy goes on where it was when it is interrupted.",
+		"A smaller collection is copied in one go.", &mirror_resumable_copy_from, 64, 0, INT_MAX, PGC_SIGHUP,
+		GUC_UNIT_MB, nullptr, nullptr, nullptr);
 	DefineCustomBoolVariable(
 		"tenancy_mongo.mirror_notify",
 		"Sends a notification with the table's name for each transaction that changes a mirror.",

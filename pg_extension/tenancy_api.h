@@ -16,7 +16,8 @@ enum TenancyWorkerKind
 	TENANCY_REGISTRY_WORKER,	/* one a foreign server whose registry acts */
 	TENANCY_ROLLOUT_SUPERVISOR, /* one a database */
 	TENANCY_ROLLOUT_WORKER,		/* some for each rollout that runs */
-	TENANCY_POOL_WORKER			/* one a database */
+	TENANCY_POOL_WORKER,		/* one a database */
+	TENANCY_COPY_WORKER			/* some beside an apply worker, while it copies */
 };
 
 /* The start of a worker's bgw_extra; its argument is its database. */

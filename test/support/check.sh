@@ -36,6 +36,8 @@ main()
 
 	case $part in
 		all)
+			# Five minutes of random faults; a file alone has one (021_mirror_faults).
+			export FAULT_SECONDS=${FAULT_SECONDS:-300} TAP_TIMEOUT=${TAP_TIMEOUT:-1200}
 			for part in unit modules regress isolation scripts tap demo lint; do
 				"run_$part"
 			done
