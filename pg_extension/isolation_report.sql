@@ -20,6 +20,7 @@ CREATE VIEW tenancy.isolation_codes (code, severity, title) AS VALUES
     ('TI111', 'warning', 'table of a tenant''s schema with another owner'),
     ('TI112', 'error', 'foreign table that is not bound to the tenant'),
     ('TI113', 'error', 'table of one tenant''s schema that is another''s'),
+    ('TI114', 'error', 'foreign server that applications may use'),
     ('TI201', 'error', 'view that goes past policies'),
     ('TI202', 'warning', 'view that runs as its owner'),
     ('TI203', 'error', 'materialized view of tenants'' rows'),
@@ -47,6 +48,8 @@ CREATE VIEW tenancy.isolation_codes (code, severity, title) AS VALUES
     ('TI409', 'error', 'privilege to write the tenant''s setting'),
     ('TI410', 'error', 'tenant that is set where it should not be'),
     ('TI411', 'error', 'privilege on the extension''s own objects'),
+    ('TI412', 'warning', 'privilege on the server''s own objects'),
+    ('TI413', 'error', 'schema or database that an application owns'),
     ('TI501', 'error', 'foreign key that reaches other tenants'' rows'),
     ('TI502', 'warning', 'unique key over all tenants'),
     ('TI503', 'notice', 'generated key over all tenants'),
@@ -61,7 +64,9 @@ CREATE VIEW tenancy.isolation_codes (code, severity, title) AS VALUES
     ('TI702', 'notice', 'statistics that tell of other tenants'' rows'),
     ('TI703', 'notice', 'statements of one login that all its tenants can read'),
     ('TI704', 'notice', 'service that may leave a tenant on its connection'),
-    ('TI705', 'warning', 'large objects of a service');
+    ('TI705', 'warning', 'large objects of a service'),
+    ('TI706', 'notice', 'publication of tenants'' rows'),
+    ('TI707', 'notice', 'login that nothing is asked of');
 COMMENT ON VIEW tenancy.isolation_codes IS 'the findings that isolation_report() knows';
 GRANT SELECT ON tenancy.isolation_codes TO pg_monitor;
 
@@ -310,6 +315,12 @@ CREATE FUNCTION tenancy.report_tables(tables tenancy.isolation_table[], roles te
     SELECT 'TI113', 'table ' || t.name, format('it stands in a schema of tenant %L and shows its rows to tenant %L', t.tenant, p.tenant), t.protect
       FROM families t, LATERAL tenancy.protection(t.relation) p
      WHERE t.tenant IS NOT NULL AND t.secured AND p.tenant <> t.tenant
+    UNION ALL
+    SELECT 'TI114', 'foreign server ' || quote_ident(s.srvname), format('%s may make foreign tables of it, which ask for no tenant', v.grantees),
+           format('REVOKE USAGE ON FOREIGN SERVER %I FROM %s CASCADE;', s.srvname, v.grantees)
+      FROM pg_foreign_server s,
+           LATERAL (SELECT tenancy.acl_grantees(s.srvacl, s.srvowner, ARRAY['USAGE'], ARRAY(SELECT e.role FROM exposed e)) AS grantees) v
+     WHERE v.grantees IS NOT NULL
 $function$;
 COMMENT ON FUNCTION tenancy.report_tables(tenancy.isolation_table[], tenancy.isolation_role[]) IS 'findings about tables';
 REVOKE ALL ON FUNCTION tenancy.report_tables(tenancy.isolation_table[], tenancy.isolation_role[]) FROM PUBLIC;
@@ -527,10 +538,11 @@ CREATE FUNCTION tenancy.report_roles(tables tenancy.isolation_table[], roles ten
     unbound AS (
         SELECT r.oid, r.rolname, 'whom policies do not bind'::text AS why FROM pg_roles r WHERE r.rolsuper OR r.rolbypassrls
         UNION ALL
-        SELECT r.oid, r.rolname, 'who can change roles or read what is not a table''s' FROM pg_roles r
+        SELECT r.oid, r.rolname, 'who can change roles or use what policies do not cover' FROM pg_roles r
          WHERE NOT (r.rolsuper OR r.rolbypassrls)
            AND (r.rolcreaterole OR r.rolreplication
                 OR r.rolname IN ('pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program',
+                                 'pg_read_all_data', 'pg_write_all_data', 'pg_maintain', 'pg_signal_backend',
                                  'pg_read_all_stats', 'pg_monitor', 'pg_create_subscription', 'tenancy_mirror'))
         UNION ALL
         SELECT r.oid, r.rolname, 'who owns protected tables' FROM pg_roles r
@@ -647,7 +659,10 @@ CREATE FUNCTION tenancy.report_privileges(tables tenancy.isolation_table[], role
                            CASE x.grantee WHEN 0 THEN 'everybody' ELSE quote_ident(pg_get_userbyid(x.grantee)) END AS name) g
      WHERE x.grantee = ANY (e.tenants)
        AND (a.parname = lower(current_setting('tenancy.context_setting')) OR a.parname ~ '^tenancy'
-            OR a.parname IN ('session_replication_role', 'session_preload_libraries', 'dynamic_library_path', 'lo_compat_privileges'))
+            OR a.parname IN ('session_replication_role', 'event_triggers', 'lo_compat_privileges', 'allow_system_table_mods',
+                             'session_preload_libraries', 'local_preload_libraries', 'shared_preload_libraries', 'dynamic_library_path',
+                             'extension_control_path', 'jit_provider', 'archive_library', 'archive_command', 'restore_command',
+                             'ssl_passphrase_command'))
      GROUP BY a.parname
     UNION ALL
     SELECT 'TI410', CASE WHEN s.setdatabase = 0 THEN 'all roles' ELSE 'database ' || quote_ident(d.datname) END,
@@ -682,6 +697,38 @@ CREATE FUNCTION tenancy.report_privileges(tables tenancy.isolation_table[], role
                      WHERE g.grantee = ANY (e.all_roles)
                        AND NOT EXISTS (SELECT FROM aclexplode(i.initprivs) o WHERE o.grantee = g.grantee AND o.privilege_type = g.privilege_type)) v
      WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND v.grantees IS NOT NULL
+    UNION ALL
+    -- what PostgreSQL or an extension keeps from everybody, since it reads files, rows or statements whosever they are
+    SELECT 'TI412', o.kind || ' ' || o.name, format('%s has privileges on it, which everybody has been denied', v.grantees),
+           format('REVOKE ALL ON %s %s FROM %s;', upper(o.kind), o.name, v.grantees)
+      FROM (SELECT 'function' AS kind, p.oid::regprocedure::text AS name, p.proacl AS acl, i.initprivs
+              FROM pg_init_privs i JOIN pg_proc p ON i.classoid = 'pg_proc'::regclass AND p.oid = i.objoid AND p.prokind = 'f'
+            UNION ALL
+            SELECT 'table', format('%I.%I', n.nspname, c.relname), c.relacl, i.initprivs
+              FROM pg_init_privs i JOIN pg_class c ON i.classoid = 'pg_class'::regclass AND c.oid = i.objoid AND i.objsubid = 0
+              JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE c.relkind IN ('r', 'v')) o
+     CROSS JOIN exposed e,
+           LATERAL (SELECT string_agg(DISTINCT CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END, ', ') AS grantees
+                      FROM aclexplode(o.acl) x
+                     WHERE x.grantee = ANY (e.all_roles)
+                       AND NOT EXISTS (SELECT FROM aclexplode(o.initprivs) was
+                                        WHERE was.grantee IN (0, x.grantee) AND was.privilege_type = x.privilege_type)) v
+     WHERE v.grantees IS NOT NULL AND o.name !~ '^tenancy'
+    UNION ALL
+    SELECT 'TI413', 'schema ' || quote_ident(n.nspname), format('%s owns it, and may drop what stands in it and make what others'' statements find', quote_ident(r.rolname)),
+           format('ALTER SCHEMA %I OWNER TO tenancy_owner;', n.nspname)
+      FROM pg_namespace n CROSS JOIN exposed e
+      JOIN pg_roles r ON r.oid = CASE pg_get_userbyid(n.nspowner) WHEN 'pg_database_owner'
+                                      THEN (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database()) ELSE n.nspowner END
+     WHERE r.oid = ANY (e.all_roles) AND NOT r.rolsuper AND n.nspname <> 'public'
+       AND (n.oid IN (SELECT t.schema FROM tables t WHERE t.secured)
+            OR n.nspname IN (SELECT s.schema_name FROM tenancy.protected_schemas s UNION ALL SELECT s.schema_name FROM tenancy.tenant_systems s))
+    UNION ALL
+    SELECT 'TI413', 'database ' || quote_ident(d.datname), format('%s owns it, and may drop it', quote_ident(r.rolname)),
+           format('ALTER DATABASE %I OWNER TO %I;', d.datname, (SELECT pg_get_userbyid(x.extowner) FROM pg_extension x WHERE x.extname = 'tenancy'))
+      FROM pg_database d CROSS JOIN exposed e JOIN pg_roles r ON r.oid = d.datdba
+     WHERE d.datname = current_database() AND r.oid = ANY (e.all_roles) AND NOT r.rolsuper
 $function$;
 COMMENT ON FUNCTION tenancy.report_privileges(tenancy.isolation_table[], tenancy.isolation_role[]) IS 'findings about privileges';
 REVOKE ALL ON FUNCTION tenancy.report_privileges(tenancy.isolation_table[], tenancy.isolation_role[]) FROM PUBLIC;

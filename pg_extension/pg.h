@@ -108,6 +108,7 @@ extern "C"
 #include "parser/parse_collate.h"
 #include "parser/parse_func.h"
 #include "parser/parse_relation.h"
+#include "parser/parse_type.h"
 #include "parser/parsetree.h"
 #include "parser/parser.h"
 #include "parser/scanner.h"
@@ -355,6 +356,9 @@ tenancy_modify_user(ResultRelInfo *relinfo, EState *estate)
 #else
 #define tenancy_my_lxid() (MyProc->lxid)
 #endif
+
+/* A bit of the security context that the server does not use: code of ours has taken a role, no function lends it. */
+#define TENANCY_SECURITY_OWN 0x4000
 
 /* Privileges on a table that policies do not bind; 17 added MAINTAIN. */
 #if PG_VERSION_NUM >= 170000

@@ -17,7 +17,8 @@
  *
  * And a session that has a tenant does not change what protects it, even if its role owns the table; nor the table, if it is
  * not this tenant's alone.  An owner's CREATE INDEX, CHECK or ALTER COLUMN … USING calls a function with every row, a trigger
- * does with those that others write, ANALYZE keeps values of all, and TRUNCATE asks no policy.
+ * does with those that others write, a key tells which rows there are, and TRUNCATE asks no policy.  Nor does it change the
+ * login itself, if that serves other tenants too: a password, a search path, a membership stay when the tenant has gone.
  *
  * A relation is looked at once, and remembered until its catalog entries or somebody's privileges change.
  */
@@ -317,23 +318,154 @@ is_shared(Oid relation)
 	return !own || strcmp(own, tenant) != 0;
 }
 
+[[noreturn]] static void
+refuse_to_change(Oid table)
+{
+	stat_denied(setting_tenant());
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		 errmsg("cannot change table \"%s\" in a session that has a tenant", get_rel_name(table)),
+		 errdetail("It holds rows of other tenants, which the owner's statements reach past the "
+				   "policies."),
+		 errhint("Connect as a role that is bound to no tenant, and leave the tenant unset.")));
+}
+
+static void
+check_table(Oid table)
+{
+	if (OidIsValid(table) && is_shared(table))
+		refuse_to_change(table);
+}
+
+static void
+check_schema(Oid schema)
+{
+	ListCell *cell;
+
+	if (!OidIsValid(schema))
+		return;
+	foreach (cell, relations_of_schema(schema))
+		check_table(lfirst_oid(cell));
+}
+
+/* It has a tenant, and neither its role nor what runs is above all this: a tenant's session may make another tenant. */
+static bool
+may_not_change()
+{
+	Oid user;
+	int security;
+
+	if (likely(!has_bound_tenant()))
+		return false;
+	GetUserIdAndSecContext(&user, &security);
+	return !(security & TENANCY_SECURITY_OWN) && !script_runs() && !protection_runs() && !goes_free() &&
+		   !has_bypassrls_privilege(user);
+}
+
+/* What a table consists of, what refers to it, and the code that its checks and indexes call. */
 static void
 object_access(ObjectAccessType access, Oid class_oid, Oid object, int sub_object, void *arguments)
 {
 	if (previous_object_access)
 		previous_object_access(access, class_oid, object, sub_object, arguments);
-	if (!changes_object(access, arguments) || likely(!has_bound_tenant()) || script_runs() || goes_free() ||
-		has_bypassrls_privilege(GetUserId()))
+	if (!changes_object(access, arguments) || !may_not_change())
 		return;
 
-	Oid table = table_of_object(access, class_oid, object);
-	if (!OidIsValid(table) || !is_shared(table))
+	check_table(table_of_object(access, class_oid, object, arguments));
+	if (class_oid == ConstraintRelationId && access == OAT_POST_CREATE)
+	{
+		check_table(table_referred_to(object));
+		check_table(table_of_domain_check(object, is_shared));
+	}
+	else if (class_oid == ProcedureRelationId || class_oid == TypeRelationId)
+		check_table(table_that_uses(class_oid, object, is_shared));
+	else if (class_oid == NamespaceRelationId && access == OAT_POST_ALTER)
+		check_schema(object);
+}
+
+/* No hook tells of these. */
+static void
+check_grant(const GrantStmt *grant)
+{
+	ListCell *cell;
+
+	foreach (cell, grant->objects)
+	{
+		Node *object = static_cast<Node *>(lfirst(cell));
+
+		if (IsA(object, RangeVar))
+		{
+			Oid relation = RangeVarGetRelid(castNode(RangeVar, object), NoLock, true);
+
+			if (OidIsValid(relation))
+				check_table(table_of_object(OAT_POST_ALTER, RelationRelationId, relation, nullptr));
+		}
+		else if (grant->objtype == OBJECT_SCHEMA || grant->targtype == ACL_TARGET_ALL_IN_SCHEMA)
+			check_schema(get_namespace_oid(strVal(object), true));
+	}
+}
+
+/* One of these roles is the one that has logged in. */
+static bool
+names_login(List *roles)
+{
+	ListCell *cell;
+
+	foreach (cell, roles)
+		if (get_rolespec_oid(lfirst_node(RoleSpec, cell), true) == GetSessionUserId())
+			return true;
+	return false;
+}
+
+static bool
+grants_login(const GrantRoleStmt *grant)
+{
+	ListCell *cell;
+
+	foreach (cell, grant->granted_roles)
+	{
+		const char *name = lfirst_node(AccessPriv, cell)->priv_name;
+
+		if (name && get_role_oid(name, true) == GetSessionUserId())
+			return true;
+	}
+	return false;
+}
+
+static bool
+changes_login(Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_AlterRoleStmt:
+			return names_login(list_make1(castNode(AlterRoleStmt, statement)->role));
+		case T_AlterRoleSetStmt:
+			return castNode(AlterRoleSetStmt, statement)->role &&
+				   names_login(list_make1(castNode(AlterRoleSetStmt, statement)->role));
+		case T_DropOwnedStmt:
+			return names_login(castNode(DropOwnedStmt, statement)->roles);
+		case T_ReassignOwnedStmt:
+			return names_login(castNode(ReassignOwnedStmt, statement)->roles);
+		case T_GrantRoleStmt:
+			return grants_login(castNode(GrantRoleStmt, statement));
+		default:
+			return false;
+	}
+}
+
+/* A role may change its own password, settings and privileges; those of a login that serves all tenants are not one tenant's. */
+static void
+check_login()
+{
+	if (role_is_bound())
 		return;
 	stat_denied(setting_tenant());
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					errmsg("cannot change table \"%s\" in a session that has a tenant", get_rel_name(table)),
-					errdetail("It holds rows of other tenants, which the owner's statements reach past the policies."),
-					errhint("Connect as a role that is bound to no tenant, and leave the tenant unset.")));
+					errmsg("cannot change role \"%s\" in a session that has a tenant",
+						   GetUserNameFromId(GetSessionUserId(), true)),
+					errdetail("The sessions of other tenants start with it."),
+					errhint("Leave the tenant unset, or connect as another role.")));
 }
 
 static void
@@ -343,9 +475,14 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree, 
 {
 	Node *command = statement->utilityStmt;
 
+	/* Whether there is a tenant is not asked by others: a token may only be set until somebody asks. */
 	if (IsTransactionState() && (IsA(command, AlterTableStmt) || IsA(command, DropStmt) || IsA(command, AlterPolicyStmt) ||
 								 IsA(command, RenameStmt)))
 		check_change(command);
+	else if (IsA(command, GrantStmt) && may_not_change())
+		check_grant(castNode(GrantStmt, command));
+	else if (changes_login(command) && may_not_change())
+		check_login();
 	(previous_process_utility ? previous_process_utility : standard_ProcessUtility)(
 		statement, query, read_only_tree, context, params, environment, receiver, completion);
 }

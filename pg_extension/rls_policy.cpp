@@ -532,10 +532,31 @@ connect_and_run(const char *sql)
 	SPI_finish();
 }
 
+static bool is_protecting;
+
+bool
+protection_runs()
+{
+	return is_protecting;
+}
+
+/* policy_guard.cpp keeps a tenant's session from changing a protected table, and this one is about to become one. */
 void
 protect_table(Oid table, const char *column, const char *tenant)
 {
-	connect_and_run(protection_sql(table, column, tenant, AccessExclusiveLock));
+	bool is_within = is_protecting;
+	const char *statements = protection_sql(table, column, tenant, AccessExclusiveLock);
+
+	is_protecting = is_within || !has_isolation_policy(table);
+	PG_TRY();
+	{
+		connect_and_run(statements);
+	}
+	PG_FINALLY();
+	{
+		is_protecting = is_within;
+	}
+	PG_END_TRY();
 }
 
 bool

@@ -13,8 +13,12 @@
  * one of a driver's would run in its place, and temporary objects come first in the search path: neither may be left.
  *
  * There is one script at a time: one that installs another would have the rights of both.
+ *
+ * What a script leaves can act for it later.  A SECURITY DEFINER function runs as the scripts' role, whoever calls it, and so
+ * owns what all tenants have.  It is bound as a script is, to the tenant that is in force then, or to none; and since no
+ * script reads for it, it uses nothing of another tenant's that has no policies.  Superusers and members of that role go free.
  */
-#include "tenancy.h"
+#include "tenant_context.h"
 
 namespace tenancy
 {
@@ -28,6 +32,7 @@ static struct
 } scope;
 
 static object_access_hook_type previous_object_access;
+static ExecutorCheckPerms_hook_type previous_check_permissions;
 static ProcessUtility_hook_type previous_process_utility;
 
 void
@@ -101,30 +106,76 @@ release_script()
 	scope = {};
 }
 
+/* A function lends the rights of the scripts' role; no code of ours has taken them, nor a check of a foreign key. */
+static bool
+rights_are_lent()
+{
+	constexpr int lent = SECURITY_LOCAL_USERID_CHANGE;
+	Oid user;
+	int security;
+
+	GetUserIdAndSecContext(&user, &security);
+	if (likely((security & (lent | SECURITY_NOFORCE_RLS | TENANCY_SECURITY_OWN)) != lent))
+		return false;
+	return user == get_role_oid("tenancy_owner", true) &&
+		   !is_member_of_role(GetOuterUserId(), user);
+}
+
+static bool
+is_bounded()
+{
+	return unlikely(script_runs() || rights_are_lent());
+}
+
+/* Whose script runs, or who calls the function of one: "" if there is no tenant. */
+static const char *
+bounded_tenant()
+{
+	const char *tenant = script_runs() ? scope.tenant : current_tenant();
+
+	return tenant ? tenant : "";
+}
+
 /* Another tenant's, or one that all tenants share. */
 bool
 is_beyond_script(Oid relation)
 {
 	const char *column, *tenant;
 
-	return scope.nest_level > 0 && has_isolation_policy(relation) && protection_of(relation, &column, &tenant) &&
-		   (!tenant || strcmp(tenant, scope.tenant) != 0);
+	return is_bounded() && has_isolation_policy(relation) &&
+		   protection_of(relation, &column, &tenant) &&
+		   (!tenant || strcmp(tenant, bounded_tenant()) != 0);
+}
+
+[[noreturn]] static void
+refuse(const char *kind, const char *name)
+{
+	const char *tenant = bounded_tenant();
+	bool is_script = script_runs();
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 is_script
+				 ? errmsg("script for tenant \"%s\" cannot change %s \"%s\"", tenant, kind, name)
+				 : errmsg("function of a system's script cannot use %s \"%s\"", kind, name),
+			 *tenant ? errdetail("The %s is not tenant \"%s\"'s.", kind, tenant)
+					 : errdetail("No tenant is in force."),
+			 is_script ? errhint("Name the objects of the script without a schema, or by @schema@.")
+					   : 0));
 }
 
 void
 refuse_to_script(Oid relation)
 {
-	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					errmsg("script for tenant \"%s\" cannot change table \"%s\"", scope.tenant, get_rel_name(relation)),
-					errdetail("The table is not tenant \"%s\"'s.", scope.tenant),
-					errhint("Name the tables of the script without a schema, or by @schema@.")));
+	refuse("table", get_rel_name(relation));
 }
 
 /* A schema of tenants' that is not one of the script's tenant. */
 static bool
 is_foreign_schema(Oid schema)
 {
-	if (!OidIsValid(schema) || schema == scope.schema || isAnyTempNamespace(schema) ||
+	if (!OidIsValid(schema) || (script_runs() && schema == scope.schema) ||
+		isAnyTempNamespace(schema) ||
 		!SearchSysCacheExists1(NAMESPACEOID, ObjectIdGetDatum(schema)) ||
 		!tenancy_object_ownercheck(NamespaceRelationId, schema, tenancy_owner()))
 		return false;
@@ -133,101 +184,25 @@ is_foreign_schema(Oid schema)
 	const char *type = name ? strrchr(name, '_') : nullptr;
 	NameData own = {};
 
-	if (type && system_type_is_good(type + 1) && !tenant_id_problem(scope.tenant))
-		tenant_schema_name(scope.tenant, type + 1, &own);
+	if (type && system_type_is_good(type + 1) && !tenant_id_problem(bounded_tenant()))
+		tenant_schema_name(bounded_tenant(), type + 1, &own);
 	return !name || strcmp(name, NameStr(own)) != 0;
+}
+
+/* By its name: the scripts' role may own others too, which tenants share. */
+static bool
+is_tenants_schema(Oid schema)
+{
+	const char *name = get_namespace_name(schema);
+
+	return name && strncmp(name, "tenant_", strlen("tenant_")) == 0;
 }
 
 static void
 check_schema(Oid schema)
 {
 	if (is_foreign_schema(schema))
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("script for tenant \"%s\" cannot change schema \"%s\"", scope.tenant, get_namespace_name(schema)),
-						errdetail("The schema is not tenant \"%s\"'s.", scope.tenant),
-						errhint("Name the objects of the script without a schema, or by @schema@.")));
-}
-
-/*
- * An attribute of an entry in a catalog, though nobody else may see the entry yet: the OID of what it belongs to.
- */
-static Oid
-attribute_of_entry(Oid catalog, Oid index, AttrNumber key, AttrNumber attribute, Oid object)
-{
-	Relation relation = table_open(catalog, AccessShareLock);
-	Oid value = InvalidOid;
-	ScanKeyData keys[1];
-	bool null;
-
-	ScanKeyInit(&keys[0], key, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(object));
-	SysScanDesc scan = systable_beginscan(relation, index, true, SnapshotSelf, 1, keys);
-	HeapTuple tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		value = DatumGetObjectId(heap_getattr(tuple, attribute, RelationGetDescr(relation), &null));
-	systable_endscan(scan);
-	table_close(relation, AccessShareLock);
-	return value;
-}
-
-static Oid
-table_of_relation(Oid relation)
-{
-	const char kind = get_rel_relkind(relation);
-
-	/* One that is being made has no kind yet. */
-	if (kind != '\0' && kind != RELKIND_INDEX && kind != RELKIND_PARTITIONED_INDEX)
-		return relation;
-
-	Oid table = attribute_of_entry(IndexRelationId, IndexRelidIndexId, Anum_pg_index_indexrelid, Anum_pg_index_indrelid, relation);
-	return OidIsValid(table) ? table : relation;
-}
-
-Oid
-table_of_object(ObjectAccessType access, Oid catalog, Oid object)
-{
-	switch (catalog)
-	{
-		case RelationRelationId:
-			return table_of_relation(object);
-		case PolicyRelationId:
-			return attribute_of_entry(PolicyRelationId, PolicyOidIndexId, Anum_pg_policy_oid, Anum_pg_policy_polrelid, object);
-		case TriggerRelationId:
-			return attribute_of_entry(TriggerRelationId, TriggerOidIndexId, Anum_pg_trigger_oid, Anum_pg_trigger_tgrelid, object);
-		case RewriteRelationId:
-			return attribute_of_entry(RewriteRelationId, RewriteOidIndexId, Anum_pg_rewrite_oid, Anum_pg_rewrite_ev_class, object);
-		case ConstraintRelationId:
-			return attribute_of_entry(ConstraintRelationId, ConstraintOidIndexId, Anum_pg_constraint_oid, Anum_pg_constraint_conrelid, object);
-		case StatisticExtRelationId:
-			return attribute_of_entry(StatisticExtRelationId, StatisticExtOidIndexId, Anum_pg_statistic_ext_oid, Anum_pg_statistic_ext_stxrelid, object);
-		case AttrDefaultRelationId:
-			/* The server names one that it makes by its table, and one that it drops by itself. */
-			return access == OAT_POST_CREATE ? object
-											 : attribute_of_entry(AttrDefaultRelationId, AttrDefaultOidIndexId, Anum_pg_attrdef_oid,
-																  Anum_pg_attrdef_adrelid, object);
-		default:
-			return InvalidOid;
-	}
-}
-
-/* The schema of what is no table; a type that is a table's is made and dropped with it. */
-static Oid
-schema_of_object(Oid catalog, Oid object)
-{
-	switch (catalog)
-	{
-		case NamespaceRelationId:
-			return object;
-		case RelationRelationId:
-			if (Oid schema = get_rel_namespace(object))
-				return schema;
-			return attribute_of_entry(RelationRelationId, ClassOidIndexId, Anum_pg_class_oid, Anum_pg_class_relnamespace, object);
-		case ProcedureRelationId:
-			return attribute_of_entry(ProcedureRelationId, ProcedureOidIndexId, Anum_pg_proc_oid, Anum_pg_proc_pronamespace, object);
-		case TypeRelationId:
-			return attribute_of_entry(TypeRelationId, TypeOidIndexId, Anum_pg_type_oid, Anum_pg_type_typnamespace, object);
-		default:
-			return InvalidOid;
-	}
+		refuse("schema", get_namespace_name(schema));
 }
 
 /* A key that refers to another tenant's table keeps its rows from being deleted. */
@@ -235,18 +210,10 @@ static void
 check_referenced_table(Oid constraint)
 {
 	const char *column, *tenant;
-	Oid table = attribute_of_entry(ConstraintRelationId, ConstraintOidIndexId, Anum_pg_constraint_oid, Anum_pg_constraint_confrelid, constraint);
+	Oid table = table_referred_to(constraint);
 
 	if (OidIsValid(table) && is_beyond_script(table) && protection_of(table, &column, &tenant) && tenant)
 		refuse_to_script(table);
-}
-
-bool
-changes_object(ObjectAccessType access, void *arguments)
-{
-	if (access == OAT_POST_CREATE)
-		return !arguments || !static_cast<ObjectAccessPostCreate *>(arguments)->is_internal;
-	return access == OAT_POST_ALTER || access == OAT_DROP || access == OAT_TRUNCATE;
 }
 
 bool
@@ -260,15 +227,51 @@ object_access(ObjectAccessType access, Oid class_oid, Oid object, int sub_object
 {
 	if (previous_object_access)
 		previous_object_access(access, class_oid, object, sub_object, arguments);
-	if (likely(scope.nest_level == 0) || !changes_object(access, arguments))
+	if (access == OAT_FUNCTION_EXECUTE &&
+		unlikely(object == F_SETVAL_REGCLASS_INT8 || object == F_SETVAL_REGCLASS_INT8_BOOL) &&
+		rights_are_lent() && !script_runs())
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("function of a system's script cannot use function \"setval\""),
+						errdetail("The sequence may be another tenant's."),
+						errhint("ALTER SEQUENCE … RESTART WITH …;")));
+	if (!changes_object(access, arguments) || !is_bounded())
 		return;
 
-	Oid table = table_of_object(access, class_oid, object);
+	Oid table = table_of_object(access, class_oid, object, arguments);
 	if (OidIsValid(table) && is_beyond_script(table))
 		refuse_to_script(table);
 	if (class_oid == ConstraintRelationId && access == OAT_POST_CREATE)
 		check_referenced_table(object);
 	check_schema(OidIsValid(table) ? schema_of_object(RelationRelationId, table) : schema_of_object(class_oid, object));
+}
+
+/* What has policies is bound by them; a view or a sequence of another tenant's is not. */
+static bool
+check_permissions(List *range_table TENANCY_PERMISSIONS_PARAMETER, bool complain)
+{
+	ListCell *cell;
+
+	if (previous_check_permissions &&
+		!previous_check_permissions(range_table TENANCY_PERMISSIONS, complain))
+		return false;
+	if (likely(!rights_are_lent()) || script_runs() || IsParallelWorker())
+		return true;
+
+	foreach (cell, TENANCY_PERMISSION_LIST(range_table))
+	{
+		auto *entry = static_cast<TenancyPermission *>(lfirst(cell));
+
+		if (!TENANCY_IS_RELATION(entry) || entry->requiredPerms == 0 || entry->relid < FirstNormalObjectId)
+			continue;
+
+		Oid schema = get_rel_namespace(entry->relid);
+		if (!is_tenants_schema(schema) || !is_foreign_schema(schema) || has_isolation_policy(entry->relid))
+			continue;
+		if (!complain)
+			return false;
+		check_schema(schema);
+	}
+	return true;
 }
 
 /*
@@ -345,26 +348,12 @@ check_default_privileges(const AlterDefaultPrivilegesStmt *statement)
 }
 
 static void
-check_statement(Node *statement)
+check_session(Node *statement)
 {
 	const char *in_session = "It would be left in the session that runs the script.";
-	ListCell *cell;
 
 	switch (nodeTag(statement))
 	{
-		case T_CreateStmt:
-			foreach (cell, castNode(CreateStmt, statement)->inhRelations)
-				check_relation(lfirst_node(RangeVar, cell));
-			break;
-		case T_AlterTableStmt:
-			check_children(castNode(AlterTableStmt, statement));
-			break;
-		case T_GrantStmt:
-			check_grant(castNode(GrantStmt, statement));
-			break;
-		case T_AlterDefaultPrivilegesStmt:
-			check_default_privileges(castNode(AlterDefaultPrivilegesStmt, statement));
-			break;
 		case T_PrepareStmt:
 			refuse_statement("PREPARE", in_session);
 		case T_DeallocateStmt:
@@ -389,11 +378,37 @@ check_statement(Node *statement)
 }
 
 static void
+check_statement(Node *statement)
+{
+	ListCell *cell;
+
+	switch (nodeTag(statement))
+	{
+		case T_CreateStmt:
+			foreach (cell, castNode(CreateStmt, statement)->inhRelations)
+				check_relation(lfirst_node(RangeVar, cell));
+			break;
+		case T_AlterTableStmt:
+			check_children(castNode(AlterTableStmt, statement));
+			break;
+		case T_GrantStmt:
+			check_grant(castNode(GrantStmt, statement));
+			break;
+		case T_AlterDefaultPrivilegesStmt:
+			check_default_privileges(castNode(AlterDefaultPrivilegesStmt, statement));
+			break;
+		default:
+			if (script_runs())
+				check_session(statement);
+	}
+}
+
+static void
 process_utility(PlannedStmt *statement, const char *query, bool read_only_tree, ProcessUtilityContext context,
 				ParamListInfo params, QueryEnvironment *environment, DestReceiver *receiver,
 				QueryCompletion *completion)
 {
-	if (unlikely(scope.nest_level > 0))
+	if (is_bounded())
 		check_statement(statement->utilityStmt);
 	(previous_process_utility ? previous_process_utility : standard_ProcessUtility)(
 		statement, query, read_only_tree, context, params, environment, receiver, completion);
@@ -419,6 +434,8 @@ script_guard_init()
 {
 	previous_object_access = object_access_hook;
 	object_access_hook = object_access;
+	previous_check_permissions = ExecutorCheckPerms_hook;
+	ExecutorCheckPerms_hook = check_permissions;
 	previous_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = process_utility;
 	RegisterXactCallback(transaction_event, nullptr);

@@ -3,6 +3,8 @@
  *
  *   LOCK TABLE   whoever may write a table may lock it, and keeps every tenant out.  A role that policies bind locks rows
  *   currtid2()   asks for the privilege to read a table and not for its policies: it tells which rows others have changed
+ *   signals      a login may cancel and end its own sessions, and those are all tenants' if it serves them all
+ *   statements   a connection keeps the text of what was prepared and of held cursors, the last tenant's values in it
  *   EXPLAIN      shows estimates from statistics of all rows, and counts those that a policy has filtered out.  It is
  *                everybody's in PostgreSQL, and developers need it; tenancy.hide_plans closes it, and what prints plans into
  *                the session's own log
@@ -71,13 +73,19 @@ refuse_plan()
 					errhint("A superuser may show them to a role: ALTER ROLE … SET tenancy.hide_plans = off;")));
 }
 
-/* These print the plan as a message, which client_min_messages = log sends to the client. */
+/*
+ * This prints the plan as a message, which client_min_messages = log sends to the client.  A function that planning calls
+ * may have switched it on.
+ */
 static PlannedStmt *
 plan(Query *query, const char *text, int options, ParamListInfo params)
 {
+	PlannedStmt *result =
+		(previous_planner ? previous_planner : standard_planner)(query, text, options, params);
+
 	if (unlikely(Debug_print_plan) && !may_see_plans())
 		refuse_plan();
-	return (previous_planner ? previous_planner : standard_planner)(query, text, options, params);
+	return result;
 }
 
 static void
@@ -86,6 +94,8 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree, 
 				QueryCompletion *completion)
 {
 	Node *command = statement->utilityStmt;
+	bool discards_all =
+		IsA(command, DiscardStmt) && castNode(DiscardStmt, command)->target == DISCARD_ALL;
 
 	if (IsA(command, LockStmt))
 		check_locks(reinterpret_cast<LockStmt *>(command));
@@ -93,21 +103,50 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree, 
 		refuse_plan();
 	(previous_process_utility ? previous_process_utility : standard_ProcessUtility)(
 		statement, query, read_only_tree, context, params, environment, receiver, completion);
+	if (discards_all)
+		session_was_reset();
 }
 
 /*
  * Functions
  */
 
+/* What a function would do or tell that is other tenants'; null if nothing. */
+static const char *
+harm_of_call(Oid function)
+{
+	switch (function)
+	{
+		case F_CURRTID2:
+			return context_is_set() ? "It reads rows that policies hide." : nullptr;
+		case F_PG_CANCEL_BACKEND:
+		case F_PG_TERMINATE_BACKEND:
+			return context_is_set() && !role_is_bound()
+					   ? "Other sessions of this login serve other tenants."
+					   : nullptr;
+		case F_PG_PREPARED_STATEMENT:
+		case F_PG_CURSOR:
+			return session_served_another()
+					   ? "The text of statements on this connection is another tenant's too."
+					   : nullptr;
+		default:
+			return nullptr;
+	}
+}
+
 static void
 object_access(ObjectAccessType access, Oid class_oid, Oid object, int sub_object, void *arguments)
 {
 	if (previous_object_access)
 		previous_object_access(access, class_oid, object, sub_object, arguments);
-	if (access == OAT_FUNCTION_EXECUTE && unlikely(object == F_CURRTID2) && context_is_set() &&
-		!has_bypassrls_privilege(GetUserId()))
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for function currtid2"),
-						errdetail("It reads rows that policies hide.")));
+	if (access != OAT_FUNCTION_EXECUTE || likely(object >= FirstNormalObjectId))
+		return;
+
+	const char *harm = harm_of_call(object);
+	if (unlikely(harm) && !has_bypassrls_privilege(GetUserId()))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("permission denied for function %s", get_func_name(object)),
+						errdetail_internal("%s", harm)));
 }
 
 void

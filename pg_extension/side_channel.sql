@@ -29,14 +29,14 @@ CREATE FUNCTION tenancy.open_statistics(OUT object text, OUT is_function boolean
     SELECT format('pg_catalog.%I', c.relname), false
       FROM pg_class c
      WHERE c.relnamespace = 'pg_catalog'::regnamespace AND c.relkind = 'v'
-       AND (c.relname = 'pg_locks' OR c.relname ~ '^pg_stat(io)?(_xact)?_(all|user|sys)_(tables|indexes|sequences)$')
+       AND (c.relname IN ('pg_locks', 'pg_stat_database') OR c.relname ~ '^pg_stat(io)?(_xact)?_(all|user|sys)_(tables|indexes|sequences)$')
        AND EXISTS (SELECT FROM aclexplode(c.relacl) x WHERE x.grantee = 0)
     UNION ALL
     SELECT format('pg_catalog.%I(%s)', p.proname, pg_get_function_identity_arguments(p.oid)), true
       FROM pg_proc p
      WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind = 'f'
-       AND (p.proname IN ('pg_lock_status', 'pg_relation_size', 'pg_table_size', 'pg_indexes_size', 'pg_total_relation_size')
-            OR p.proname ~ '^pg_stat_get_(xact_)?(numscans|tuples_|live_|dead_|mod_|ins_|blocks_)')
+       AND (p.proname IN ('pg_lock_status', 'pg_blocking_pids', 'pg_relation_size', 'pg_table_size', 'pg_indexes_size', 'pg_total_relation_size', 'pg_database_size')
+            OR p.proname ~ '^pg_stat_get_(xact_)?(numscans|tuples_|live_|dead_|mod_|ins_|blocks_|db_(tuples|blocks|xact)_)')
        AND (p.proacl IS NULL OR EXISTS (SELECT FROM aclexplode(p.proacl) x WHERE x.grantee = 0))
 $function$;
 COMMENT ON FUNCTION tenancy.open_statistics() IS 'PostgreSQL''s own views and functions that count all tenants'' rows and that everybody may read';
@@ -76,6 +76,20 @@ CREATE FUNCTION tenancy.report_side_channels(tables tenancy.isolation_table[], r
       FROM pg_largeobject_metadata l
       JOIN services s ON s.role = l.lomowner OR EXISTS (SELECT FROM aclexplode(l.lomacl) x WHERE x.grantee = s.role)
      GROUP BY s.name
+    UNION ALL
+    SELECT 'TI706', 'publication ' || quote_ident(p.pubname),
+           format('it sends the rows of all tenants, to which policies do not apply: %s',
+                  array_to_string((array_agg(DISTINCT t.name))[1:10], ', ') || CASE WHEN count(DISTINCT t.name) > 10 THEN ', …' ELSE '' END),
+           '-- For a subscriber of one tenant''s: ALTER PUBLICATION … SET TABLE … WHERE (tenant_id = ''…'')'
+      FROM pg_publication p
+      JOIN pg_publication_tables g ON g.pubname = p.pubname AND g.rowfilter IS NULL
+      JOIN unnest(tables) t ON t.name = format('%I.%I', g.schemaname, g.tablename) AND t.tenant IS NULL
+     WHERE NOT p.puballtables
+     GROUP BY p.pubname
+    UNION ALL
+    SELECT 'TI707', format('line %s of pg_hba.conf', h.line_number), 'whoever reaches the server may be any of its users',
+           format('-- %s, line %s: replace trust by scram-sha-256 or peer. Then: SELECT pg_reload_conf();', current_setting('hba_file'), h.line_number)
+      FROM pg_hba_file_rules h WHERE h.auth_method = 'trust'
 $function$;
 COMMENT ON FUNCTION tenancy.report_side_channels(tenancy.isolation_table[], tenancy.isolation_role[]) IS
     'findings about what PostgreSQL shows to everybody';

@@ -14,8 +14,9 @@
  * Whose a table is goes with the transaction: what is rolled back, an emptying or a first row, has not made it anybody
  * else's.
  *
- * A temporary type would be found before the server's own, and cannot be watched: there is none of a session's that serves
- * tenants.
+ * A temporary type would be found before the server's own, and cannot be watched: what the next tenant casts to it would be
+ * told to its checks and casts.  So roles that policies bind make none where tenants are served; nor a temporary table that
+ * has a type's name, nor a cast of a temporary table's rows.
  *
  * A session that has made none of these pays nothing.
  */
@@ -148,6 +149,44 @@ note_owner(Oid relation, const Identity &owner)
 	table->is_dropped = false;
 }
 
+/* It would be found before a type of the same name: the server's, or one of a schema's. */
+static bool
+hides_type(const char *name)
+{
+	CatCList *types = SearchSysCacheList1(TYPENAMENSP, CStringGetDatum(name));
+	bool found = false;
+
+	for (int i = 0; i < types->n_members && !found; i++)
+	{
+		auto *type = reinterpret_cast<Form_pg_type>(GETSTRUCT(&types->members[i]->tuple));
+
+		/* A table's rows are a type as well, which nobody casts to. */
+		found = !isAnyTempNamespace(type->typnamespace) &&
+				(!OidIsValid(type->typrelid) ||
+				 get_rel_relkind(type->typrelid) == RELKIND_COMPOSITE_TYPE);
+	}
+	ReleaseSysCacheList(types);
+	return found;
+}
+
+/* A role that policies bind, where there are tenants. */
+static bool
+may_lure()
+{
+	return OidIsValid(get_extension_oid("tenancy", true)) && !has_bypassrls_privilege(GetUserId());
+}
+
+static void
+check_name(const char *name)
+{
+	if (may_lure() && hides_type(name))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a temporary table cannot have the name of type \"%s\"", name),
+				 errdetail("The next client of this connection would find it in the type's place."),
+				 errhint("Choose another name.")));
+}
+
 static void
 note_relation(const RangeVar *name, bool keeps_rows)
 {
@@ -155,7 +194,10 @@ note_relation(const RangeVar *name, bool keeps_rows)
 	const Identity *owner = transaction_identity();
 	Oid relation = RangeVarGetRelid(name, NoLock, true);
 
-	if (OidIsValid(relation) && isTempNamespace(get_rel_namespace(relation)) && (owner || keeps_rows))
+	if (!OidIsValid(relation) || !isTempNamespace(get_rel_namespace(relation)))
+		return;
+	check_name(name->relname);
+	if (owner || keeps_rows)
 		note_owner(relation, owner ? *owner : nobody);
 }
 
@@ -395,19 +437,60 @@ schema_of_new_type(Node *statement)
 
 /*
  * A type in pg_temp comes before those of the server, as the next tenant's '…'::text would find: its checks would run with
- * what the next one casts.  Nothing tells who uses a type, so there is none of a role's that serves tenants.
+ * what the next one casts.  Nothing tells who uses a type, so roles that policies bind make none.
  */
 static void
 check_new_type(Node *statement)
 {
-	Oid service = get_role_oid("tenancy_service", true);
-
-	if (!isTempNamespace(schema_of_new_type(statement)) || has_bypassrls_privilege(GetUserId()))
-		return;
-	if (context_is_set() || role_is_bound() || (OidIsValid(service) && is_member_of_role_nosuper(GetUserId(), service)))
+	if (isTempNamespace(schema_of_new_type(statement)) && may_lure())
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("a session that serves tenants cannot make a temporary type"),
 						errdetail("It would take the name of one of the next tenant's on this connection."),
 						errhint("Make it in a schema.")));
+}
+
+static bool
+is_temporary_type(const TypeName *name)
+{
+	Oid type = LookupTypeNameOid(nullptr, name, true);
+	HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	Oid schema = reinterpret_cast<Form_pg_type>(GETSTRUCT(tuple))->typnamespace;
+	ReleaseSysCache(tuple);
+	return isTempNamespace(schema);
+}
+
+static void
+check_cast(const CreateCastStmt *cast)
+{
+	if ((is_temporary_type(cast->sourcetype) || is_temporary_type(cast->targettype)) && may_lure())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a session that serves tenants cannot make a cast of a temporary type"),
+				 errdetail("The next client of this connection would call its function."),
+				 errhint("Make the type in a schema.")));
+}
+
+static void
+check_rename(const RenameStmt *rename)
+{
+	Oid relation = rename->relation ? RangeVarGetRelid(rename->relation, NoLock, true) : InvalidOid;
+
+	if (OidIsValid(relation) && !rename->subname && isTempNamespace(get_rel_namespace(relation)))
+		check_name(rename->newname);
+}
+
+/* What would be found instead of what the next client means. */
+static void
+check_lure(Node *statement)
+{
+	if (makes_type(statement))
+		check_new_type(statement);
+	else if (IsA(statement, CreateCastStmt))
+		check_cast(castNode(CreateCastStmt, statement));
+	else if (IsA(statement, RenameStmt))
+		check_rename(castNode(RenameStmt, statement));
 }
 
 /* No privilege is asked for where the owner changes a table. */
@@ -436,8 +519,8 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree, 
 
 	if (unlikely(tables) && IsTransactionState())
 		check_change(command);
-	if (makes_type(command))
-		check_new_type(command);
+	if (IsTransactionState())
+		check_lure(command);
 	(previous_process_utility ? previous_process_utility : standard_ProcessUtility)(
 		statement, query, read_only_tree, context, params, environment, receiver, completion);
 

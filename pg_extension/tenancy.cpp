@@ -10,6 +10,7 @@
  *   temporary_table.cpp   temporary tables, which the next tenant must not read
  *   policy_guard.cpp      no statement of a tenant's session reads past the policies
  *   script_guard.cpp      what a system's script cannot reach
+ *   changed_table.cpp     which table a change of an object concerns
  *   side_channel.cpp      LOCK TABLE, EXPLAIN and others that tell more than rows
  *   stat_tenants.cpp      what each tenant does, counted in shared memory
  *   tenant_name.cpp       tenant identifiers, and the schema and role names that follow from them

@@ -128,6 +128,9 @@ void protect_table(Oid table, const char *column, const char *tenant);
 char *protection_sql(Oid table, const char *column, const char *tenant, LOCKMODE lock,
 					 const PendingAccess *pending = nullptr);
 
+/* The statements of protect() run, for a table that was not protected before. */
+bool protection_runs();
+
 /* It has a policy that protect() makes, or the documents' recipe: bound to the tenant, switched on or not. */
 bool has_isolation_policy(Oid table);
 
@@ -177,13 +180,20 @@ void guard_script(const char *tenant, Oid schema);
 void release_script();
 bool script_runs();
 
-/* Of an object access hook: a change that a statement wants, other than the triggers of a foreign key; and whose table's. */
-bool changes_object(ObjectAccessType access, void *arguments);
-Oid table_of_object(ObjectAccessType access, Oid catalog, Oid object);
-
-/* A script runs, and the table is isolated for another tenant than its own. */
+/* What bounds the statement, a script or a function that one has left, and the table is isolated for another tenant. */
 bool is_beyond_script(Oid relation);
 [[noreturn]] void refuse_to_script(Oid relation);
+
+/*
+ * changed_table.cpp, of an object access hook: a change that a statement wants, other than the triggers of a foreign key;
+ * whose table's, whose schema's; the table that a foreign key refers to; and one that is wanted of those that use an object.
+ */
+bool changes_object(ObjectAccessType access, void *arguments);
+Oid table_of_object(ObjectAccessType access, Oid catalog, Oid object, void *arguments);
+Oid schema_of_object(Oid catalog, Oid object);
+Oid table_referred_to(Oid constraint);
+Oid table_that_uses(Oid catalog, Oid object, bool (*is_wanted)(Oid table));
+Oid table_of_domain_check(Oid constraint, bool (*is_wanted)(Oid table));
 
 /* system_schema.cpp: a schema of a tenant's, and who uses it. */
 struct TenantSchema

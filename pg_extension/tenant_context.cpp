@@ -60,6 +60,10 @@ static void (*context_changed)(const Claims &claims);
 
 /* For the switch log. */
 static Identity last_identity;
+
+/* Whose statements the session keeps: a fingerprint, or 0 for nobody's; and more than one context's. */
+static uint64 kept_for;
+static bool served_another;
 static bool log_switches;
 
 /*
@@ -219,7 +223,11 @@ via_word(ContextVia via)
 static void
 note_switch(const Identity &next, ContextVia via)
 {
-	if (next.fingerprint == last_identity.fingerprint || IsParallelWorker())
+	if (IsParallelWorker())
+		return;
+	served_another = served_another || (kept_for != 0 && kept_for != next.fingerprint);
+	kept_for = next.fingerprint;
+	if (next.fingerprint == last_identity.fingerprint)
 		return;
 	stat_switched();
 	if (log_switches)
@@ -231,6 +239,20 @@ note_switch(const Identity &next, ContextVia via)
 	if (last_identity.role != ContextRole::none)
 		ResetSequenceCaches();
 	last_identity = next;
+}
+
+bool
+session_served_another()
+{
+	return served_another || (kept_for != 0 && context_fingerprint() != kept_for);
+}
+
+/* By DISCARD ALL, upon which there are neither statements nor cursors. */
+void
+session_was_reset()
+{
+	served_another = false;
+	kept_for = 0;
 }
 
 uint64

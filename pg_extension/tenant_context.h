@@ -172,6 +172,10 @@ bool role_is_bound();
 Claims setting_claims();
 Claims combine(const char *tenant, const Claims *access);
 
+/* Another context than now was in force in this session, and what it keeps may be another tenant's. */
+bool session_served_another();
+void session_was_reset();
+
 /* The value of the tenant's setting, "" for none. */
 const char *setting_tenant();
 

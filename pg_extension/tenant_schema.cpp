@@ -169,7 +169,8 @@ become_role(Oid role, const char *search_path)
 	borrowed.guc_level = NewGUCNestLevel();
 	(void) set_config_option("search_path", search_path, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
-	SetUserIdAndSecContext(role, borrowed.security_context | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(role, borrowed.security_context | SECURITY_LOCAL_USERID_CHANGE |
+									 TENANCY_SECURITY_OWN);
 	return borrowed;
 }
 

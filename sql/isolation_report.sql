@@ -152,6 +152,8 @@ CALL mend('TI112');
 ALTER FOREIGN DATA WRAPPER nowhere RENAME TO tenancy_mongo;
 GRANT SELECT ON app.elsewhere TO ir_app;
 CALL mend('TI112');
+GRANT USAGE ON FOREIGN SERVER nowhere TO ir_app, PUBLIC;
+CALL mend('TI114');
 DROP FOREIGN TABLE app.elsewhere;
 
 --
@@ -298,6 +300,10 @@ GRANT tenancy_owner TO ir_app;
 CALL mend('TI402');
 GRANT pg_read_server_files TO tenant_ir_1;
 CALL mend('TI402');
+GRANT pg_read_all_data TO tenant_ir_1;
+CALL mend('TI402');
+GRANT pg_signal_backend TO tenant_ir_1;
+CALL mend('TI402');
 GRANT tenant_ir_1 TO tenant_ir_2;
 CALL mend('TI403');
 GRANT tenancy_service TO tenant_ir_2;
@@ -334,6 +340,7 @@ GRANT SET ON PARAMETER app.current_tenant_id TO ir_app;
 TABLE report;
 GRANT SET ON PARAMETER app.current_tenant_id TO tenant_ir_1, PUBLIC;
 GRANT SET ON PARAMETER session_replication_role TO tenant_ir_1;
+GRANT ALTER SYSTEM ON PARAMETER archive_command TO tenant_ir_1;
 CALL mend('TI409');
 REVOKE SET ON PARAMETER app.current_tenant_id FROM ir_app;
 ALTER DATABASE isolation_report_test SET app.current_tenant_id = 'ir-1';
@@ -343,6 +350,16 @@ GRANT EXECUTE ON FUNCTION tenancy.create_tenant(text, text, text, text, jsonb, j
 GRANT SELECT ON tenancy.tenants TO tenancy_service;
 CALL mend('TI411');
 REVOKE EXECUTE ON FUNCTION tenancy.set_tenant(text, boolean) FROM ir_app;
+GRANT EXECUTE ON FUNCTION pg_read_file(text) TO ir_app, PUBLIC;
+GRANT SELECT ON pg_statistic TO tenant_ir_1;
+GRANT SELECT ON pg_class TO tenant_ir_1;
+CALL mend('TI412');
+REVOKE SELECT ON pg_class FROM tenant_ir_1;
+ALTER SCHEMA app OWNER TO ir_app;
+CALL mend('TI413');
+ALTER SCHEMA app OWNER TO CURRENT_USER;
+ALTER DATABASE isolation_report_test OWNER TO ir_app;
+CALL mend('TI413');
 
 --
 -- TI5xx: keys; protect_advice() has the rest

@@ -172,9 +172,100 @@ ROLLBACK;
 BEGIN;
 ALTER TABLE guarded.notes DISABLE ROW LEVEL SECURITY;
 ROLLBACK;
+
+-- nor the family of such a table, its privileges, what refers to it and what it calls
+RESET SESSION AUTHORIZATION;
+ALTER SCHEMA guarded OWNER TO pgd_owner;
+SET ROLE pgd_owner;
+CREATE TABLE guarded.parts (tenant_id text NOT NULL, note text) PARTITION BY LIST (tenant_id);
+CREATE TABLE guarded.part PARTITION OF guarded.parts FOR VALUES IN ('pg-1');
+CREATE FUNCTION guarded.check_note(text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+CREATE DOMAIN guarded.word AS text;
+CREATE DOMAIN guarded.words AS guarded.word;
+CREATE TABLE guarded.called (tenant_id text NOT NULL CHECK (guarded.check_note(tenant_id)), word guarded.words, number serial);
+SELECT tenancy.protect('guarded.parts'), tenancy.protect('guarded.called');
+RESET ROLE;
+-- what one statement says under the tenant, as the owner
+CREATE PROCEDURE public.change(statement text) LANGUAGE plpgsql AS $$
+BEGIN
+    SET LOCAL SESSION AUTHORIZATION pgd_app;
+    PERFORM tenancy.set_tenant('pg-1');
+    SET LOCAL ROLE pgd_owner;
+    EXECUTE statement;
+    RAISE EXCEPTION 'undo';
+EXCEPTION
+    WHEN raise_exception THEN RAISE NOTICE 'done: %', statement;
+    WHEN insufficient_privilege THEN RAISE NOTICE '%', SQLERRM;
+END $$;
+GRANT CREATE ON SCHEMA public TO pgd_owner;
+CALL public.change('CREATE TABLE public.child () INHERITS (guarded.notes)');
+CALL public.change('CREATE TABLE public.child (LIKE guarded.notes); ALTER TABLE public.child INHERIT guarded.notes');
+CALL public.change('CREATE TABLE public.part PARTITION OF guarded.parts DEFAULT');
+CALL public.change('ALTER TABLE guarded.parts DETACH PARTITION guarded.part');
+CALL public.change('GRANT TRUNCATE ON guarded.notes TO PUBLIC');
+CALL public.change('REVOKE SELECT ON ALL TABLES IN SCHEMA guarded FROM pgd_app');
+CALL public.change('GRANT CREATE ON SCHEMA guarded TO PUBLIC');
+CALL public.change('ALTER SCHEMA guarded RENAME TO mine');
+CALL public.change('ALTER SEQUENCE guarded.called_number_seq RESTART');
+CALL public.change('CREATE TABLE public.guess (id integer REFERENCES guarded.notes)');
+CALL public.change('CREATE OR REPLACE FUNCTION guarded.check_note(text) RETURNS boolean LANGUAGE sql AS ''SELECT false''');
+CALL public.change('ALTER FUNCTION guarded.check_note(text) SECURITY DEFINER');
+CALL public.change('ALTER DOMAIN guarded.word ADD CHECK (guarded.check_note(VALUE))');
+CALL public.change('ALTER DOMAIN guarded.words SET NOT NULL');
+-- what is nobody else's
+CALL public.change('CREATE SCHEMA AUTHORIZATION pgd_owner');
+CALL public.change('CREATE TABLE public.own (id serial PRIMARY KEY, tenant_id text); GRANT SELECT ON public.own TO PUBLIC; ALTER TABLE public.own ADD CHECK (id > 0); DROP TABLE public.own');
+CALL public.change('CREATE FUNCTION public.own() RETURNS integer LANGUAGE sql AS ''SELECT 1''; CREATE DOMAIN public.own AS text; ALTER DOMAIN public.own SET NOT NULL');
+CALL public.change('CREATE TABLE public.own (tenant_id text NOT NULL, note text); SELECT tenancy.protect(''public.own''); INSERT INTO public.own VALUES (''pg-1'', ''x'')');
+CALL public.change('CREATE TABLE public.own (tenant_id text NOT NULL); SELECT tenancy.protect(''public.own''); ALTER TABLE public.own ADD note text');
+SELECT tenancy.protect_schema('guarded');
+CALL public.change('CREATE TABLE guarded.fresh (id integer PRIMARY KEY, tenant_id text NOT NULL); INSERT INTO guarded.fresh VALUES (1, ''pg-1'')');
+CALL public.change('CREATE TABLE guarded.fresh AS SELECT * FROM guarded.notes');
+CALL public.change('ANALYZE guarded.notes');
+
+-- it may make another tenant, with tables of that one's
+SELECT tenancy.register_system('pgd', 'Guarded', 'pgd', 'test');
+SELECT tenancy.register_version('pgd', '1.0.0', 'CREATE TABLE t (id serial PRIMARY KEY, note text)');
+SELECT tenancy.assign_tier_system('*', 'pgd');
+GRANT EXECUTE ON FUNCTION tenancy.create_tenant(text, text, text, text, jsonb, jsonb) TO pgd_app;
+SET SESSION AUTHORIZATION pgd_app;
+BEGIN;
+SELECT tenancy.set_tenant('pg-1');
+SELECT tenancy.create_tenant('pg-3', 'Three');
+COMMIT;
+RESET SESSION AUTHORIZATION;
+SELECT relrowsecurity, relforcerowsecurity, has_table_privilege('tenant_pg_3', oid, 'SELECT') AS granted
+  FROM pg_class WHERE oid = 'tenant_pg_3_pgd.t'::regclass;
+
+-- nor the login, which serves others too
+SET SESSION AUTHORIZATION pgd_app;
+BEGIN;
+SELECT tenancy.set_tenant('pg-1');
+SAVEPOINT s;
+ALTER ROLE pgd_app SET search_path TO public;
+ROLLBACK TO s;
+ALTER ROLE CURRENT_USER PASSWORD NULL;
+ROLLBACK TO s;
+DROP OWNED BY pgd_app;
+ROLLBACK TO s;
+REASSIGN OWNED BY SESSION_USER TO pgd_owner;
+ROLLBACK TO s;
+GRANT pgd_app TO pgd_owner;
+ROLLBACK;
+ALTER ROLE pgd_app SET search_path TO public;
+ALTER ROLE pgd_app RESET search_path;
+RESET SESSION AUTHORIZATION;
+-- one of a tenant's may
+CREATE ROLE pgd_login LOGIN;
+ALTER ROLE pgd_login SET app.current_tenant_id = 'pg-1';
+\c - pgd_login
+ALTER ROLE pgd_login SET search_path TO public;
+ALTER ROLE pgd_login RESET search_path;
+\c - :superuser
+SET SESSION AUTHORIZATION pgd_app;
 SET tenancy.allow_bypass = on;
 RESET SESSION AUTHORIZATION;
 
 \c :start_database
 DROP DATABASE policy_guard_test;
-DROP ROLE pgd_app, pgd_owner, pgd_viewer, tenant_pg_1, tenant_pg_2;
+DROP ROLE pgd_app, pgd_login, pgd_owner, pgd_viewer, tenant_pg_1, tenant_pg_2, tenant_pg_3;

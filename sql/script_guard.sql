@@ -118,6 +118,55 @@ CREATE INDEX ON tenant_guard_2_base.item (name);
 SELECT tenancy.install_system('guard-2', 'more');
 
 --
+-- A function that a script has left acts within the same bounds, for whoever calls it
+--
+SELECT tenancy.register_version('evil', '2.0.0', $$
+CREATE TABLE own (id serial PRIMARY KEY, note text);
+CREATE FUNCTION act(statement text) RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN EXECUTE statement; RETURN ''done''; END';
+$$);
+SELECT tenancy.install_system('guard-1', 'evil', '2.0.0');
+CREATE ROLE sg_app IN ROLE tenancy_service;
+CREATE FUNCTION call(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    answer text;
+    detail text;
+BEGIN
+    SELECT tenant_guard_1_evil.act(statement) INTO answer;
+    RETURN answer;
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+    RETURN format('%s: %s. %s', SQLSTATE, SQLERRM, detail);
+END $$;
+GRANT USAGE ON SCHEMA public TO sg_app;
+SET SESSION AUTHORIZATION sg_app;
+BEGIN;
+SELECT tenancy.set_tenant('guard-1');
+SELECT call('CREATE OR REPLACE FUNCTION tenant_guard_2_base.price() RETURNS integer LANGUAGE sql AS ''SELECT 2''');
+SELECT call('DROP VIEW tenant_guard_2_base.items');
+SELECT call('CREATE TABLE tenant_guard_2_base.own (id integer)');
+SELECT call('GRANT ALL ON ALL TABLES IN SCHEMA tenant_guard_2_base TO tenant_guard_1');
+SELECT call('ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO tenant_guard_1');
+SELECT call('ALTER SEQUENCE tenant_guard_2_base.numbers RESTART 7');
+SELECT call('SELECT setval(''tenant_guard_2_base.numbers'', 7)');
+SELECT call('SELECT last_value FROM tenant_guard_2_base.numbers');
+SELECT call('SELECT * FROM tenant_guard_2_base.items');
+-- and does what it is for
+SELECT call('INSERT INTO tenant_guard_1_evil.own (note) SELECT name FROM tenant_guard_1_base.items');
+SELECT call('SELECT tenant_guard_1_base.price()');
+SELECT call('ALTER TABLE tenant_guard_1_evil.own ADD more text; CREATE INDEX ON tenant_guard_1_evil.own (more); GRANT SELECT ON tenant_guard_1_evil.own TO pg_monitor');
+SELECT call('PREPARE guard_1 AS SELECT 1; DEALLOCATE guard_1');
+ROLLBACK;
+-- with no tenant there is nothing that it may change
+SELECT call('ALTER TABLE tenant_guard_2_base.item DISABLE ROW LEVEL SECURITY');
+SELECT call('TRUNCATE tenant_guard_2_base.item');
+SELECT call('DROP VIEW tenant_guard_1_base.items');
+RESET SESSION AUTHORIZATION;
+-- a superuser's own affair
+SELECT call('ALTER SEQUENCE tenant_guard_2_base.numbers RESTART 7');
+DROP OWNED BY sg_app;
+DROP ROLE sg_app;
+
+--
 -- A spare is looked at and bound with the rights of its script
 --
 CREATE FUNCTION public.tell() RETURNS boolean LANGUAGE plpgsql AS $$

@@ -267,6 +267,16 @@ CREATE TYPE mood AS ENUM ('sad');
 CREATE TYPE pair AS (a integer, b integer);
 CREATE TYPE span AS RANGE (subtype = integer);
 RESET search_path;
+-- a table's rows are a type too
+CREATE TEMP TABLE text (a integer);
+CREATE TEMP VIEW told AS SELECT 1 AS a;
+CREATE TEMP TABLE point AS SELECT 1 AS a;
+CREATE TEMP TABLE orders (a integer);
+ALTER TABLE orders RENAME a TO text;
+ALTER TABLE orders RENAME TO told;
+CREATE CAST (text AS orders) WITH INOUT AS IMPLICIT;
+CREATE CAST (orders AS text) WITH INOUT;
+SELECT to_regclass('pg_temp.text'), to_regclass('pg_temp.told'), to_regclass('pg_temp.point'), count(*) FROM pg_temp.orders;
 DISCARD TEMP;
 
 -- a procedure serves one tenant after the other, by a list of them; a loop over one tenant's rows is over before the next one

@@ -330,3 +330,30 @@ DELETE FROM tenancy.tenants;
 CREATE TRIGGER t AFTER UPDATE ON tenancy.tenants FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
 SELECT database_config FROM tenancy.tenants;
 SELECT note FROM shop.orders;
+
+--: A59 a service's session: the login itself is changed, for all sessions that come
+--: leak if EXISTS (SELECT FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole WHERE r.rolname = 'service') OR (SELECT rolpassword IS NOT NULL FROM pg_authid WHERE rolname = 'service') OR NOT has_schema_privilege('service', 'shop', 'USAGE') OR pg_has_role('mallory', 'service', 'MEMBER')
+--: as dba
+REVOKE USAGE ON SCHEMA shop FROM PUBLIC;
+GRANT USAGE ON SCHEMA shop TO service, tenant_acme, tenant_globex, pooled;
+--: as service
+BEGIN;
+SELECT tenancy.set_tenant('acme');
+ALTER ROLE service SET search_path TO tools, shop;
+COMMIT;
+BEGIN;
+SELECT tenancy.set_tenant('acme');
+ALTER ROLE CURRENT_USER IN DATABASE postgres SET default_transaction_read_only TO on;
+COMMIT;
+BEGIN;
+SELECT tenancy.set_tenant('acme');
+ALTER USER service PASSWORD 'mine now';
+COMMIT;
+BEGIN;
+SELECT tenancy.set_tenant('acme');
+GRANT service TO mallory;
+COMMIT;
+BEGIN;
+SELECT tenancy.set_tenant('acme');
+DROP OWNED BY service;
+COMMIT;

@@ -584,3 +584,88 @@ BEGIN;
 SELECT tenancy.set_tenant('acme');
 SELECT current_setting('loot.note', true);
 COMMIT;
+
+--: B56 a temporary table takes the name of a type, and a cast tells what the next tenant casts
+--: as service
+BEGIN;
+SELECT tenancy.set_tenant('acme');
+CREATE TEMP TABLE text (a pg_catalog.text);
+COMMIT;
+BEGIN;
+SELECT tenancy.set_tenant('acme');
+CREATE TEMP TABLE lure (a pg_catalog.text);
+ALTER TABLE lure RENAME TO text;
+COMMIT;
+BEGIN;
+SELECT tenancy.set_tenant('acme');
+CREATE FUNCTION pg_temp.tell(pg_catalog.text) RETURNS pg_temp.text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('my.caught', coalesce(current_setting('my.caught', true), '') OPERATOR(pg_catalog.||) $1, false);
+    RETURN ROW($1)::pg_temp.text;
+END $$;
+CREATE CAST (pg_catalog.text AS pg_temp.text) WITH FUNCTION pg_temp.tell(pg_catalog.text);
+COMMIT;
+BEGIN;
+SELECT tenancy.set_tenant('globex');
+SELECT count(note::text) FROM shop.orders;
+COMMIT;
+--: look
+BEGIN;
+SELECT tenancy.set_tenant('acme');
+SELECT current_setting('my.caught', true);
+COMMIT;
+
+--: B57 a cast of a temporary table's rows, and a temporary type, made before there is a token
+--: as pooled
+CREATE TEMP TABLE lure (a text);
+CREATE FUNCTION pg_temp.tell(text) RETURNS lure LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('my.caught', coalesce(current_setting('my.caught', true), '') OPERATOR(pg_catalog.||) $1, false);
+    RETURN ROW($1)::lure;
+END $$;
+CREATE CAST (text AS lure) WITH FUNCTION pg_temp.tell(text) AS IMPLICIT;
+CREATE FUNCTION pg_temp.check(pg_catalog.text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('my.caught', coalesce(current_setting('my.caught', true), '') OPERATOR(pg_catalog.||) $1, false);
+    RETURN true;
+END $$;
+CREATE DOMAIN pg_temp.text AS pg_catalog.text CHECK (pg_temp.check(VALUE));
+SELECT ('GLOBEX-' || 'SECRET-cast')::pg_catalog.text::lure;
+SELECT 'GLOBEX-SECRET-typed'::text;
+--: look
+SELECT current_setting('my.caught', true);
+
+--: B58 a prepared statement of the tenant before stands under the name that the next one's driver uses
+--: documented
+--: as service
+BEGIN;
+SELECT tenancy.set_tenant('acme');
+PREPARE s_1 AS SELECT set_config('my.caught', string_agg(note, ' '), false) FROM shop.orders;
+COMMIT;
+BEGIN;
+SELECT tenancy.set_tenant('globex');
+EXECUTE s_1;
+COMMIT;
+--: look
+BEGIN;
+SELECT tenancy.set_tenant('acme');
+SELECT current_setting('my.caught', true);
+COMMIT;
+
+--: B59 the text of statements and cursors that the tenant before has left on the connection
+--: as service
+SELECT tenancy.set_tenant('globex', false);
+PREPARE look_up AS SELECT 'GLOBEX-SECRET-prepared' AS customer;
+BEGIN;
+DECLARE held CURSOR WITH HOLD FOR SELECT 'GLOBEX-SECRET-cursor' AS customer;
+COMMIT;
+SELECT tenancy.clear_tenant();
+--: look
+SELECT statement FROM pg_prepared_statements;
+SELECT statement FROM pg_cursors;
+SELECT tenancy.set_tenant('acme', false);
+SELECT statement FROM pg_prepared_statements;
+SELECT statement FROM pg_cursors;
+SELECT * FROM pg_prepared_statement();
+SELECT tenancy.set_tenant('acme', false);
+SELECT statement FROM pg_prepared_statements;

@@ -247,11 +247,9 @@ SELECT tenancy.set_tenant('globex');
 INSERT INTO documents VALUES (9, 'globex', 'GLOBEX-SECRET-caught');
 COMMIT;
 --: look
-BEGIN;
-SELECT tenancy.set_tenant('acme');
-SELECT note FROM documents;
-COMMIT;
 SELECT note FROM pg_temp.documents;
+SELECT tenancy.set_tenant('acme', false);
+TABLE pg_temp.documents;
 
 --: G39 an advisory lock that the victim wants
 --: documented
@@ -267,3 +265,133 @@ UPDATE shop.orders SET amount = 77 WHERE id = 2;
 SELECT pg_advisory_unlock_all();
 --: as dba
 TRUNCATE referee.before;
+
+--: C78 the owner's session, which has a tenant, changes the family of a table: children, partitions, rows that come with them
+--: only ours
+--: leak if (SELECT count(*) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE c.relkind = 'r') <> 3
+--: as dba
+ALTER ROLE app_owner LOGIN;
+ALTER ROLE app_owner SET app.current_tenant_id = 'acme';
+GRANT CREATE ON SCHEMA tools TO app_owner;
+--: as app_owner
+CREATE TABLE tools.plant (id integer, tenant_id text NOT NULL, note text);
+INSERT INTO tools.plant VALUES (99, 'globex', 'HACKED');
+ALTER TABLE tools.plant INHERIT shop.documents;
+CREATE TABLE tools.child (CHECK (note <> 'x')) INHERITS (shop.documents);
+ALTER TABLE shop.events DETACH PARTITION shop.events_globex;
+ALTER TABLE shop.events ATTACH PARTITION tools.plant FOR VALUES IN ('initech');
+CREATE TABLE tools.part PARTITION OF shop.events DEFAULT;
+ALTER TABLE shop.contracts NO INHERIT shop.documents;
+
+--: C79 the owner's session, which has a tenant, refers to a shared table, gives it away and takes it from others
+--: only ours
+--: secret (?m:^(?:INSERT 0 1|ALTER SEQUENCE|ALTER SCHEMA|GRANT|REVOKE)$)
+--: as dba
+ALTER ROLE app_owner LOGIN;
+ALTER ROLE app_owner SET app.current_tenant_id = 'acme';
+GRANT CREATE ON SCHEMA tools TO app_owner;
+SELECT format('GRANT CREATE ON DATABASE %I TO app_owner', current_database()) \gexec
+--: as app_owner
+\set QUIET off
+CREATE TABLE tools.guess (id bigint REFERENCES shop.orders);
+INSERT INTO tools.guess VALUES (2);
+CREATE TABLE tools.guesses (id bigint);
+ALTER TABLE tools.guesses ADD FOREIGN KEY (id) REFERENCES shop.orders NOT VALID;
+GRANT TRUNCATE ON shop.orders TO acme;
+REVOKE ALL ON shop.orders FROM tenant_globex;
+REVOKE ALL ON ALL TABLES IN SCHEMA shop FROM tenant_globex;
+GRANT CREATE ON SCHEMA shop TO acme;
+ALTER SCHEMA shop RENAME TO mine;
+ALTER SEQUENCE shop.orders_id_seq RESTART 1;
+
+--: C80 the owner's session, which has a tenant, replaces the functions and checks that a shared table calls
+--: only ours
+--: as dba
+ALTER ROLE app_owner LOGIN;
+GRANT CREATE ON SCHEMA tools TO app_owner;
+SET ROLE app_owner;
+CREATE FUNCTION tools.slug(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower($1)';
+CREATE DOMAIN tools.mail AS text;
+CREATE DOMAIN tools.mails AS tools.mail;
+CREATE INDEX ON shop.orders (tools.slug(note));
+ALTER TABLE shop.orders ADD mail tools.mails;
+RESET ROLE;
+UPDATE shop.orders SET mail = note;
+ALTER ROLE app_owner SET app.current_tenant_id = 'acme';
+DELETE FROM referee.before WHERE place = 'shop.orders';
+--: as app_owner
+CREATE FUNCTION tools.tell(note text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE NOTICE 'told: %', note; RETURN true; END $$;
+CREATE OR REPLACE FUNCTION tools.slug(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE NOTICE 'told: %', $1; RETURN lower($1); END $$;
+ALTER FUNCTION tools.slug(text) SET search_path TO tools;
+REINDEX TABLE shop.orders;
+ALTER DOMAIN tools.mail ADD CHECK (tools.tell(VALUE));
+ALTER DOMAIN tools.mails ADD CHECK (tools.tell(VALUE));
+
+--: C81 a foreign server that leads back here, of which a customer may make tables
+--: report TI114 back
+--: as dba
+CREATE EXTENSION postgres_fdw;
+SELECT format($$ CREATE SERVER back FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host %L, port %L, dbname %L) $$, split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database()) \gexec
+CREATE USER MAPPING FOR PUBLIC SERVER back OPTIONS (user 'dba', password_required 'false');
+GRANT USAGE ON FOREIGN SERVER back TO mallory;
+--: as mallory
+CREATE FOREIGN TABLE tools.far (note text) SERVER back OPTIONS (schema_name 'shop', table_name 'orders');
+SELECT note FROM tools.far;
+
+--: C82 a function of the server's that reads files, granted to a customer
+--: report TI412 pg_read_binary_file
+--: as dba
+GRANT EXECUTE ON FUNCTION pg_read_binary_file(text) TO acme;
+CHECKPOINT;
+--: as acme
+SELECT encode(pg_read_binary_file(pg_relation_filepath('shop.orders')), 'escape');
+
+--: E43 a service's session ends the other sessions of its login, which serve other tenants
+--: leak if NOT EXISTS (SELECT FROM shop.orders WHERE id = 2 AND amount = 77)
+--: as service
+BEGIN;
+SELECT tenancy.set_tenant('globex');
+SELECT id FROM shop.orders WHERE id = 2 FOR UPDATE;
+--: meanwhile service
+BEGIN;
+SELECT tenancy.set_tenant('acme');
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'service' AND pid <> pg_backend_pid();
+COMMIT;
+SELECT tenancy.set_tenant('acme', false);
+SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE usename = 'service' AND pid <> pg_backend_pid();
+--: again
+UPDATE shop.orders SET amount = 77 WHERE id = 2;
+COMMIT;
+--: as dba
+TRUNCATE referee.before;
+
+--: C83 a SECURITY DEFINER function of the superuser's, whose names the caller chooses
+--: report TI211 tools.is_on_duty
+--: leak if (SELECT rolbypassrls FROM pg_roles WHERE rolname = 'mallory')
+--: as dba
+CREATE TABLE tools.duty (login text);
+CREATE FUNCTION tools.is_on_duty(login text) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER
+    AS $$ BEGIN RETURN (SELECT count(*) > 0 FROM duty d WHERE lower(d.login) = is_on_duty.login); END $$;
+--: as mallory
+CREATE FUNCTION tools.lower(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN ALTER ROLE mallory BYPASSRLS; RETURN $1; END $$;
+SET search_path TO tools, pg_catalog;
+INSERT INTO duty VALUES ('me');
+CREATE TEMP TABLE duty AS SELECT 'me'::pg_catalog.text AS login;
+SELECT tools.is_on_duty('me');
+
+--: C84 a customer owns a schema that holds everybody's tables, and drops them
+--: names TI413 shop
+--: as dba
+ALTER SCHEMA shop OWNER TO acme;
+--: as acme
+DROP TABLE shop.invoices;
+DROP TABLE shop.orders CASCADE;
+DROP SCHEMA shop CASCADE;
+
+--: C85 a copy in the application's schema that EXPLAIN ANALYZE makes, of which no event trigger hears
+--: report TI101 shop.orders_copy
+--: as dba
+EXPLAIN ANALYZE CREATE TABLE shop.orders_copy AS SELECT * FROM shop.orders;
+GRANT SELECT ON shop.orders_copy TO acme;
+--: as acme
+SELECT note FROM shop.orders_copy;

@@ -364,6 +364,7 @@ BEGIN; SELECT tenancy.set_tenant('globex'); EXECUTE all_tickets; COMMIT;
 BEGIN; SELECT tenancy.set_tenant('acme'); EXECUTE all_tickets; COMMIT;
 
 --: C42 pg_read_all_data
+--: names TI402 acme
 --: as dba
 GRANT pg_read_all_data TO acme;
 --: as acme
@@ -371,6 +372,7 @@ SELECT note FROM shop.orders;
 SELECT note FROM tenant_globex_crm.customers;
 
 --: C43 pg_write_all_data
+--: names TI402 acme
 --: as dba
 GRANT pg_write_all_data TO acme;
 --: as acme

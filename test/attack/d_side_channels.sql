@@ -444,3 +444,13 @@ SELECT count(*) FROM shop.orders WHERE note = 'GLOBEX-SECRET-literal';
 SELECT note FROM shop.orders;
 --: meanwhile service
 SELECT query FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();
+
+--: D47 plans printed for debugging, switched on by a function that planning calls
+--: only ours
+--: secret \{PLANNEDSTMT
+--: as dba
+SELECT format('ALTER DATABASE %I SET tenancy.hide_plans = on', current_database()) \gexec
+--: as mallory
+SET client_min_messages TO log;
+CREATE FUNCTION tools.reveal() RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM set_config('debug_print_plan', 'on', false); RETURN 1; END $$;
+SELECT count(*) FROM shop.orders WHERE amount > tools.reveal();

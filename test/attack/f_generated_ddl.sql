@@ -285,13 +285,7 @@ SELECT tenancy.register_version('evil', '1.0.5', $$ UPDATE tenancy.tenants SET r
 SELECT tenancy.register_version('evil', '1.0.6', $$ DO 'BEGIN PERFORM set_config(''role'', ''dba'', false); EXECUTE ''ALTER ROLE mallory SUPERUSER''; END'; $$);
 --: try dba
 SELECT tenancy.register_version('evil', '1.0.4', $$ COMMIT; ALTER ROLE mallory SUPERUSER; $$);
-SELECT tenancy.install_system('acme', 'evil', '1.0.0');
-SELECT tenancy.install_system('acme', 'evil', '1.0.1');
-SELECT tenancy.install_system('acme', 'evil', '1.0.2');
-SELECT tenancy.install_system('acme', 'evil', '1.0.3');
-SELECT tenancy.install_system('acme', 'evil', '1.0.4');
-SELECT tenancy.install_system('acme', 'evil', '1.0.5');
-SELECT tenancy.install_system('acme', 'evil', '1.0.6');
+SELECT format('SELECT tenancy.install_system(''acme'', ''evil'', %L)', version) FROM tenancy.system_versions WHERE system_id = 'evil' ORDER BY version \gexec
 --: as mallory
 SELECT note FROM shop.orders;
 
@@ -431,11 +425,7 @@ SELECT tenancy.register_version('evil', '1.0.2', $$ CREATE TABLE parts (id integ
 SELECT tenancy.register_version('evil', '1.0.3', $$ CREATE UNIQUE INDEX ON tenant_globex_crm.customers ((1)); $$);
 SELECT tenancy.register_version('evil', '1.0.4', $$ REVOKE ALL ON tenant_globex_crm.customers FROM tenant_globex; $$);
 --: try dba
-SELECT tenancy.install_system('acme', 'evil', '1.0.0');
-SELECT tenancy.install_system('acme', 'evil', '1.0.1');
-SELECT tenancy.install_system('acme', 'evil', '1.0.2');
-SELECT tenancy.install_system('acme', 'evil', '1.0.3');
-SELECT tenancy.install_system('acme', 'evil', '1.0.4');
+SELECT format('SELECT tenancy.install_system(''acme'', ''evil'', %L)', version) FROM tenancy.system_versions WHERE system_id = 'evil' ORDER BY version \gexec
 --: leak if to_regclass('tenant_globex_crm.names') IS NOT NULL OR to_regproc('tenant_globex_crm.upper') IS NOT NULL OR to_regclass('tenant_acme_evil.parts') IS NOT NULL OR (SELECT count(*) FROM pg_index WHERE indrelid = 'tenant_globex_crm.customers'::regclass) <> 1 OR NOT has_table_privilege('tenant_globex', 'tenant_globex_crm.customers', 'SELECT')
 --: as acme
 SELECT note FROM tenant_globex_crm.customers;
@@ -492,3 +482,58 @@ SELECT tenant_acme_evil.act('CREATE RULE r AS ON INSERT TO tenant_globex_crm.cus
 SELECT tenant_acme_evil.act('CREATE INDEX ON tenant_globex_crm.customers ((1/(id-id)))');
 SELECT tenant_acme_evil.act('SELECT tenancy.set_tenant(''globex'')');
 SELECT tenant_acme_evil.run('SELECT note FROM tenant_globex_crm.customers');
+
+--: F30 the same functions, at what has no policies: another tenant's views, functions, sequences and privileges
+--: only ours
+--: secret HACKED
+--: as dba
+SELECT tenancy.register_system('desk', 'Desk', 'desk', 'us');
+SELECT tenancy.register_version('desk', '1.0.0', $$
+    CREATE TABLE t (id serial PRIMARY KEY, note text);
+    CREATE VIEW v AS SELECT note FROM t;
+    CREATE FUNCTION price() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+$$);
+SELECT tenancy.register_system('evil', 'Evil', 'evil', 'somebody');
+SELECT tenancy.register_version('evil', '1.0.0', $$
+    CREATE FUNCTION run(statement text) RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS 'DECLARE answer text; BEGIN EXECUTE statement INTO answer; RETURN ''HACKED'' || answer; END';
+    CREATE FUNCTION act(statement text) RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN EXECUTE statement; RETURN ''HACKED''; END';
+    CREATE TABLE parts (id integer);
+$$);
+SELECT tenancy.install_system('globex', 'desk');
+SELECT tenancy.install_system('acme', 'evil');
+--: as acme
+SELECT tenant_acme_evil.act('CREATE OR REPLACE FUNCTION tenant_globex_desk.price() RETURNS integer LANGUAGE sql AS ''SELECT 2''');
+SELECT tenant_acme_evil.act('CREATE FUNCTION tenant_globex_desk.upper(text) RETURNS text LANGUAGE sql AS ''SELECT $1''');
+SELECT tenant_acme_evil.act('DROP FUNCTION tenant_globex_desk.price()');
+SELECT tenant_acme_evil.act('CREATE OR REPLACE VIEW tenant_globex_desk.v AS SELECT NULL::text AS note');
+SELECT tenant_acme_evil.act('DROP VIEW tenant_globex_desk.v');
+SELECT tenant_acme_evil.act('CREATE TABLE tenant_globex_desk.x (id integer)');
+SELECT tenant_acme_evil.act('CREATE TABLE tenant_acme_evil.x () INHERITS (tenant_globex_desk.t)');
+SELECT tenant_acme_evil.act('CREATE TABLE tenant_acme_evil.y (id integer REFERENCES tenant_globex_desk.t)');
+SELECT tenant_acme_evil.act('ALTER SEQUENCE tenant_globex_desk.t_id_seq RESTART 1');
+SELECT tenant_acme_evil.act('SELECT setval(''tenant_globex_desk.t_id_seq'', 1)');
+SELECT tenant_acme_evil.act('GRANT USAGE ON SCHEMA tenant_globex_desk TO acme');
+SELECT tenant_acme_evil.act('REVOKE ALL ON tenant_globex_desk.t FROM tenant_globex');
+SELECT tenant_acme_evil.act('ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO acme');
+SELECT tenant_acme_evil.act('ALTER SCHEMA tenant_globex_desk OWNER TO tenant_acme');
+SELECT tenant_acme_evil.act('DROP OWNED BY tenancy_owner');
+SELECT tenant_acme_evil.run('SELECT last_value FROM tenant_globex_desk.t_id_seq');
+SELECT tenant_acme_evil.run('SELECT count(*) FROM tenant_globex_desk.v');
+
+--: F31 the same functions, called by a service that has set no tenant
+--: only ours
+--: secret HACKED
+--: as dba
+SELECT tenancy.register_system('evil', 'Evil', 'evil', 'somebody');
+SELECT tenancy.register_version('evil', '1.0.0', $$
+    CREATE FUNCTION act(statement text) RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN EXECUTE statement; RETURN ''HACKED''; END';
+    CREATE TABLE parts (id integer);
+$$);
+SELECT tenancy.install_system('acme', 'evil');
+--: as service
+SELECT tenant_acme_evil.act('ALTER TABLE tenant_globex_crm.customers DISABLE ROW LEVEL SECURITY');
+SELECT tenant_acme_evil.act('CREATE POLICY p ON tenant_globex_crm.customers USING (true)');
+SELECT tenant_acme_evil.act('TRUNCATE tenant_globex_crm.customers');
+SELECT tenant_acme_evil.act('DROP TABLE tenant_globex_crm.customers');
+SELECT tenant_acme_evil.act('GRANT USAGE ON SCHEMA tenant_globex_crm TO acme');
+SELECT tenant_acme_evil.act('ALTER TABLE tenant_globex_crm.customers ADD CHECK (id <> 1) NOT VALID');
