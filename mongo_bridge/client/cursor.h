@@ -13,6 +13,8 @@
 #ifndef PG_TENANCY_CLIENT_CURSOR_H
 #define PG_TENANCY_CLIENT_CURSOR_H
 
+#include <optional>
+
 #include "server_cursor.h"
 
 namespace bridge
@@ -53,6 +55,12 @@ private:
 	ServerCursor cursor_;
 	GetMore more_;
 	bool failed_ = false;
+};
+
+/* A cursor's home: the cursor is opened after its home was made, and can be closed before it is left. */
+struct CursorHome
+{
+	std::optional<Cursor> cursor;
 };
 
 } // namespace bridge

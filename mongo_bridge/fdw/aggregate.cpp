@@ -59,6 +59,8 @@ struct Grouping
 	List *outputs;
 	List *guards;
 	List *slot; /* TargetEntries, one for each output */
+	Bitmapset *asked;	 /* columns of which it is known whether a condition leaves a null … */
+	Bitmapset *not_null; /* … and of which none does */
 };
 
 /* Whether put_fits() can tell if a value fits the column; "trivial": every value does. */
@@ -241,6 +243,19 @@ argument_is_exact(OutputKind kind, const Var *column, Oid collation)
 }
 
 static bool
+leaves_no_null(Grouping *grouping, Var *column)
+{
+	if (!bms_is_member(column->varattno, grouping->asked))
+	{
+		grouping->asked = bms_add_member(grouping->asked, column->varattno);
+		if (condition_leaves_no_null(grouping->root, grouping->relation, grouping->foreign_table,
+									 column))
+			grouping->not_null = bms_add_member(grouping->not_null, column->varattno);
+	}
+	return bms_is_member(column->varattno, grouping->not_null);
+}
+
+static bool
 add_aggregate(Grouping *grouping, Aggref *aggregate)
 {
 	Output output = {OutputKind::count_rows, "", InvalidOid, aggregate->aggtype, -1, false};
@@ -263,8 +278,7 @@ add_aggregate(Grouping *grouping, Aggref *aggregate)
 			return false;
 		output.path = column_path(grouping, column);
 		output.argument = column->vartype;
-		output.not_null = condition_leaves_no_null(grouping->root, grouping->relation,
-												   grouping->foreign_table, column);
+		output.not_null = leaves_no_null(grouping, column);
 		if (output.path == nullptr || !add_guard(grouping, column, output.path))
 			return false;
 	}
@@ -310,7 +324,7 @@ bool
 grouping_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, List *clause,
 				   PathTarget *target, List *having, GroupedPlan *plan)
 {
-	Grouping grouping = {root, relation, foreign_table, NIL, NIL, NIL};
+	Grouping grouping = {root, relation, foreign_table, NIL, NIL, NIL, nullptr, nullptr};
 	int i = 0;
 	ListCell *cell;
 

@@ -11,8 +11,6 @@
  * share of nulls, the width and the number of distinct values, from which the planner estimates an equality as well.  To the
  * server such a table's sample is empty.
  */
-#include <optional>
-
 #include "../bson/shape.h"
 #include "../client/cursor.h"
 #include "analyze.h"
@@ -24,11 +22,6 @@
 
 namespace bridge
 {
-
-struct SampleCursor
-{
-	std::optional<Cursor> cursor;
-};
 
 /* What is analysed. */
 struct Subject
@@ -47,7 +40,7 @@ struct CollectionSize
 };
 
 static const bson_t *
-next_document(SampleCursor *home)
+next_document(CursorHome *home)
 {
 	if (home->cursor->has_buffered())
 		return guarded([&] { return home->cursor->next(); });
@@ -58,10 +51,10 @@ next_document(SampleCursor *home)
 	return document;
 }
 
-static SampleCursor *
+static CursorHome *
 open_cursor(const Subject *subject, const bson_t *command)
 {
-	SampleCursor *home = own<SampleCursor>(CurrentMemoryContext);
+	CursorHome *home = own<CursorHome>(CurrentMemoryContext);
 	const char *what =
 		psprintf("collection \"%s.%s\"", subject->database, subject->options.collection);
 
@@ -119,18 +112,6 @@ number_at(const bson_t *document, const char *path)
 			   : 0;
 }
 
-static void
-put_aggregate(bson_t *command, const Subject *subject, const Items *stages)
-{
-	bson_t cursor;
-
-	BSON_APPEND_UTF8(command, "aggregate", subject->options.collection);
-	BSON_APPEND_ARRAY(command, "pipeline", stages->array);
-	BSON_APPEND_DOCUMENT_BEGIN(command, "cursor", &cursor);
-	bson_append_document_end(command, &cursor);
-	BSON_APPEND_BOOL(command, "allowDiskUse", true);
-}
-
 static CollectionSize
 collection_size(const Subject *subject)
 {
@@ -148,10 +129,10 @@ collection_size(const Subject *subject)
 		add_size_stage(&stages);
 	else
 		add_count_stage(&stages);
-	put_aggregate(command, subject, &stages);
+	put_aggregate(command, subject->options.collection, &stages);
 
 	/* One document for each shard. */
-	SampleCursor *home = open_cursor(subject, command);
+	CursorHome *home = open_cursor(subject, command);
 	while (const bson_t *document = next_document(home))
 	{
 		size.documents +=
@@ -206,7 +187,7 @@ sample_command(const Subject *subject, int rows, double documents)
 		put_projection(projection, paths);
 		add_stage(&stages, "$project", projection);
 	}
-	put_aggregate(command, subject, &stages);
+	put_aggregate(command, subject->options.collection, &stages);
 	return command;
 }
 
@@ -216,14 +197,18 @@ struct Misfits
 	char *first;
 };
 
+/* Of a table that follows the tenant the sample is everybody's, and so is an _id. */
 static void
-note_misfit(Misfits *misfits, const Mismatch *mismatch)
+note_misfit(Misfits *misfits, const Subject *subject, const Mismatch *mismatch)
 {
-	if (misfits->count++ == 0)
-		misfits->first =
-			psprintf("Field \"%s\" of document %s is %s, the column %s. %s", mismatch->path,
-					 mismatch->document_id != nullptr ? mismatch->document_id : "(unknown)",
-					 mismatch->bson_type, mismatch->sql_type, mismatch->reason);
+	const char *document = "a document";
+
+	if (misfits->count++ > 0)
+		return;
+	if (!follows_tenant(&subject->options) && mismatch->document_id != nullptr)
+		document = psprintf("document %s", mismatch->document_id);
+	misfits->first = psprintf("Field \"%s\" of %s is %s, the column %s. %s", mismatch->path,
+							  document, mismatch->bson_type, mismatch->sql_type, mismatch->reason);
 }
 
 static void
@@ -259,7 +244,7 @@ sample_rows(const Subject *subject, int elevel, HeapTuple *rows, int wanted, dou
 	ColumnMap *columns = column_map_build(subject->table, nullptr, context);
 	auto *values = static_cast<Datum *>(palloc0(sizeof(Datum) * Max(descriptor->natts, 1)));
 	auto *nulls = static_cast<bool *>(palloc0(sizeof(bool) * Max(descriptor->natts, 1)));
-	SampleCursor *home = open_cursor(subject, sample_command(subject, wanted, size.documents));
+	CursorHome *home = open_cursor(subject, sample_command(subject, wanted, size.documents));
 
 	while (count < wanted && room > 0)
 	{
@@ -280,7 +265,7 @@ sample_rows(const Subject *subject, int elevel, HeapTuple *rows, int wanted, dou
 		else
 		{
 			MemoryContextSwitchTo(context);
-			note_misfit(&misfits, &mismatch);
+			note_misfit(&misfits, subject, &mismatch);
 		}
 		MemoryContextReset(row_context);
 	}
@@ -348,16 +333,27 @@ analyze_column(TupleDesc descriptor, Form_pg_attribute attribute, int target, He
 	return stats->stats_valid ? stats : nullptr;
 }
 
+/*
+ * What an earlier ANALYZE has stored, when the table did not follow the tenant yet: values in all places.  The columns that
+ * are not analysed any more are among it, and so are extended statistics, which the server leaves alone if it gets no row.
+ */
+static void
+remove_statistics(Relation table)
+{
+	ListCell *cell;
+
+	RemoveStatistics(RelationGetRelid(table), 0);
+	foreach (cell, RelationGetStatExtList(table))
+		RemoveStatisticsDataById(lfirst_oid(cell), false);
+	CommandCounterIncrement();
+}
+
 static void
 store_column(Relation catalog, Relation table, AttrNumber attribute, const VacAttrStats *stats)
 {
 	Datum values[Natts_pg_statistic] = {};
 	bool nulls[Natts_pg_statistic] = {};
-	bool replaces[Natts_pg_statistic];
-	HeapTuple old = SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(RelationGetRelid(table)),
-									Int16GetDatum(attribute), BoolGetDatum(false));
 
-	memset(replaces, true, sizeof(replaces));
 	values[Anum_pg_statistic_starelid - 1] = ObjectIdGetDatum(RelationGetRelid(table));
 	values[Anum_pg_statistic_staattnum - 1] = Int16GetDatum(attribute);
 	values[Anum_pg_statistic_stainherit - 1] = BoolGetDatum(false);
@@ -371,14 +367,7 @@ store_column(Relation catalog, Relation table, AttrNumber attribute, const VacAt
 		nulls[Anum_pg_statistic_stanumbers1 - 1 + i] = true;
 		nulls[Anum_pg_statistic_stavalues1 - 1 + i] = true;
 	}
-	if (HeapTupleIsValid(old))
-	{
-		HeapTuple tuple = heap_modify_tuple(old, RelationGetDescr(catalog), values, nulls, replaces);
-		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
-		ReleaseSysCache(old);
-	}
-	else
-		CatalogTupleInsert(catalog, heap_form_tuple(RelationGetDescr(catalog), values, nulls));
+	CatalogTupleInsert(catalog, heap_form_tuple(RelationGetDescr(catalog), values, nulls));
 }
 
 static void
@@ -417,6 +406,7 @@ acquire_protected(Relation table, int elevel, HeapTuple *rows, int wanted, doubl
 	int count = sample_rows(&subject, elevel, rows, wanted, total);
 
 	*dead = 0;
+	remove_statistics(table);
 	if (count > 0)
 		store_statistics(table, rows, count, *total);
 	return 0;

@@ -294,17 +294,23 @@ add_bound(Items *stages, bool (*put)(bson_t *, const char *, const FindCommand *
 
 /* What a command that is a pipeline says beside its stages. */
 void
-put_pipeline(bson_t *command, const FindCommand *find, const Items *stages)
+put_aggregate(bson_t *command, const char *collection, const Items *stages, int batch_size)
 {
 	bson_t cursor;
 
-	BSON_APPEND_UTF8(command, "aggregate", find->collection);
+	BSON_APPEND_UTF8(command, "aggregate", collection);
 	BSON_APPEND_ARRAY(command, "pipeline", stages->array);
 	BSON_APPEND_DOCUMENT_BEGIN(command, "cursor", &cursor);
-	if (find->batch_size > 0)
-		BSON_APPEND_INT32(&cursor, "batchSize", find->batch_size);
+	if (batch_size > 0)
+		BSON_APPEND_INT32(&cursor, "batchSize", batch_size);
 	bson_append_document_end(command, &cursor);
 	BSON_APPEND_BOOL(command, "allowDiskUse", true);
+}
+
+void
+put_pipeline(bson_t *command, const FindCommand *find, const Items *stages)
+{
+	put_aggregate(command, find->collection, stages, find->batch_size);
 	put_simple_collation(command);
 }
 

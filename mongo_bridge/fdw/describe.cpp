@@ -9,7 +9,6 @@
  * Field names are anybody's text.  A name that a path cannot hold is left out and said so; one that SQL would cut or that
  * would meet another one gets a suffix.
  */
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -18,6 +17,7 @@
 #include "bson_datum.h"
 #include "connection.h"
 #include "describe.h"
+#include "expression.h"
 #include "fdw.h"
 #include "option.h"
 #include "tenant.h"
@@ -27,12 +27,6 @@ namespace bridge
 
 /* Columns that nobody would name in a query cost each scan their time; a table can have no more than 1,600. */
 static constexpr int max_columns = 1000;
-
-/* Its cursor is opened after its home was made. */
-struct ReadCursor
-{
-	std::unique_ptr<Cursor> cursor;
-};
 
 /*
  * Reading
@@ -50,7 +44,10 @@ living_client(Oid server, Oid user)
 
 	bson_t *command = new_document();
 	BSON_APPEND_INT32(command, "ping", 1);
-	if (attempt(&failure, [&] { client->command("admin", command, true); }))
+	pgstat_report_wait_start(PG_WAIT_EXTENSION);
+	bool lives = attempt(&failure, [&] { client->command("admin", command, true); });
+	pgstat_report_wait_end();
+	if (lives)
 		return client;
 	CHECK_FOR_INTERRUPTS();
 	return connection_get(server, user);
@@ -63,13 +60,13 @@ read_all(Client *client, const char *database, const bson_t *command, const char
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "tenancy_mongo cursor", ALLOCSET_SMALL_SIZES);
-	ReadCursor *home = own<ReadCursor>(context);
+	CursorHome *home = own<CursorHome>(context);
 
 	pgstat_report_wait_start(PG_WAIT_EXTENSION);
 	guarded(
 		[&]
 		{
-			home->cursor = std::make_unique<Cursor>(*client, database, command, what);
+			home->cursor.emplace(*client, database, command, what);
 			while (const bson_t *document = home->cursor->next())
 				sink(document);
 		});
@@ -171,23 +168,26 @@ list_collections(Client *client, const char *database, const char *only)
 }
 
 static const bson_t *
-sample_command(const char *collection, int sample_size)
+sample_command(const char *collection, const DescribeOptions *options)
 {
 	bson_t *command = new_document();
 	bson_t *size = new_document();
 	bson_t *order = new_document();
-	bson_t *cursor = new_document();
 	Items stages = new_items();
 
-	BSON_APPEND_INT32(size, "size", sample_size);
+	if (options->tenant != nullptr)
+	{
+		bson_t *filter = new_document();
+		Operand tenant = {CSTRINGOID, CStringGetDatum(options->tenant), false, nullptr};
+		put_tenant(filter, options->tenant_field, &tenant);
+		add_stage(&stages, "$match", filter);
+	}
+	BSON_APPEND_INT32(size, "size", options->sample_size);
 	add_stage(&stages, "$sample", size);
 	/* A sample comes in any order; columns should not. */
 	BSON_APPEND_INT32(order, "_id", 1);
 	add_stage(&stages, "$sort", order);
-	BSON_APPEND_UTF8(command, "aggregate", collection);
-	BSON_APPEND_ARRAY(command, "pipeline", stages.array);
-	BSON_APPEND_DOCUMENT(command, "cursor", cursor);
-	BSON_APPEND_BOOL(command, "allowDiskUse", true);
+	put_aggregate(command, collection, &stages);
 	return command;
 }
 
@@ -206,7 +206,7 @@ collection_shape(Client *client, const char *database, const Collection *collect
 					shape->add_validator(&validator);
 			});
 	if (options->sample_size > 0)
-		read_all(client, database, sample_command(collection->name, options->sample_size),
+		read_all(client, database, sample_command(collection->name, options),
 				 psprintf("collection \"%s.%s\"", database, collection->name),
 				 [&](const bson_t *document) { shape->add(document); });
 	return shape;
@@ -482,7 +482,6 @@ mark_not_null(Client *client, const char *database, const Collection *collection
 {
 	bson_t *command = new_document();
 	bson_t *group = new_document();
-	bson_t *cursor = new_document();
 	Items stages = new_items();
 	Replies *replies = own<Replies>(CurrentMemoryContext);
 	List *asked = NIL;
@@ -496,29 +495,23 @@ mark_not_null(Client *client, const char *database, const Collection *collection
 			!shape->required(column->field))
 			continue;
 		/* Missing and null are what is not greater than null. */
-		bson_t *test = new_document();
-		bson_t *choice = new_document();
-		bson_t *sum = new_document();
-		Items operands = new_items();
-		bson_append_utf8(operands.array, operands.next_key(), -1, psprintf("$%s", column->path), -1);
-		bson_append_null(operands.array, operands.next_key(), -1);
-		BSON_APPEND_ARRAY(test, "$lte", operands.array);
-		Items branches = new_items();
-		branches.add(test);
-		bson_append_int32(branches.array, branches.next_key(), -1, 1);
-		bson_append_int32(branches.array, branches.next_key(), -1, 0);
-		BSON_APPEND_ARRAY(choice, "$cond", branches.array);
-		BSON_APPEND_DOCUMENT(sum, "$max", choice);
-		bson_append_document(group, psprintf("c%d", list_length(asked)), -1, sum);
+		put_unary(group, psprintf("c%d", list_length(asked)), "$max",
+				  [&](bson_t *max, const char *op)
+				  {
+					  put_list(max, op, "$lte",
+							   [&](bson_t *pair)
+							   {
+								   put_field(pair, "0", column->path);
+								   BSON_APPEND_NULL(pair, "1");
+							   });
+				  });
 		asked = lappend(asked, column);
 	}
 	if (asked == NIL)
 		return;
 
 	add_stage(&stages, "$group", group);
-	BSON_APPEND_UTF8(command, "aggregate", collection->name);
-	BSON_APPEND_ARRAY(command, "pipeline", stages.array);
-	BSON_APPEND_DOCUMENT(command, "cursor", cursor);
+	put_aggregate(command, collection->name, &stages);
 	read_all(client, database, command, psprintf("collection \"%s.%s\"", database, collection->name),
 			 [&](const bson_t *document) { replies->documents.emplace_back(document); });
 	foreach (cell, asked)
@@ -529,7 +522,7 @@ mark_not_null(Client *client, const char *database, const Collection *collection
 			replies->documents.empty() ||
 			(bson_iter_init_find(&field, replies->documents[0].get(),
 								 psprintf("c%d", foreach_current_index(cell))) &&
-			 BSON_ITER_HOLDS_INT32(&field) && bson_iter_int32(&field) == 0);
+			 BSON_ITER_HOLDS_BOOL(&field) && !bson_iter_bool(&field));
 		if (!column->not_null)
 			column->remark = "the validator requires it, but stored documents lack it";
 	}

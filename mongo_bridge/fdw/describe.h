@@ -23,6 +23,7 @@ struct DescribeOptions
 	bool fold = false;		 /* names in lower case */
 	bool not_null = false;	 /* NOT NULL where validator and stored documents agree */
 	const char *tenant_field = nullptr;
+	const char *tenant = nullptr; /* whose documents are looked at; null: everybody's */
 	const char *document = nullptr; /* name of a column for the whole document */
 };
 

@@ -251,7 +251,8 @@ bool deparse_filter(const FindCommand *find, bson_t *filter);
 /* The paths of a projection. */
 void put_projection(bson_t *out, List *paths);
 
-/* The stages as a command. */
+/* The stages as a command; the second one compares strings by their bytes, whatever the collection's own collation. */
+void put_aggregate(bson_t *command, const char *collection, const Items *stages, int batch_size = 0);
 void put_pipeline(bson_t *command, const FindCommand *find, const Items *stages);
 
 /* aggregate.cpp: a grouping that MongoDB does, in planning … */
@@ -266,8 +267,16 @@ bool grouping_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_tab
 						PathTarget *target, List *having, GroupedPlan *plan);
 void deparse_group(const FindCommand *find, const bson_t *filter, bson_t *command);
 
-/* The quick way to ask for a grouping's groups (group_plain.cpp); null if there is none. */
-PlainGroup *plain_group_build(List *item);
+/* The ways to ask for a grouping's groups, the quickest first. */
+enum class GroupTry
+{
+	numbers, /* integers have no nulls and are nothing else */
+	natural, /* values are of the columns' own types */
+	exact
+};
+
+/* How to ask the quick way (group_plain.cpp); null if there is none, and for the exact one. */
+PlainGroup *plain_group_build(List *item, GroupTry attempt);
 
 /* … and when its groups are read. */
 struct GroupReader;

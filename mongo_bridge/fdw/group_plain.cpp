@@ -1,5 +1,5 @@
 /*
- * group_plain.cpp — the quick $group stage, and whether its answer is the same.
+ * group_plain.cpp — the quick $group stages, and whether their answer is the same.
  *
  * What makes the exact stage dear is that it looks at the type of every value.  Most collections hold in a field what the
  * column says, and then the fields themselves can be grouped and summed, as one would by hand.  Whether it was so can be seen
@@ -10,8 +10,13 @@
  *   $sum         its type is the widest of its terms: it is a whole number only if every number was, and it stayed in range.
  *   keys         are shown: each must be of its column's type.
  *
- * A group that does not pass says nothing: the exact command is run instead, and tells what the matter is.  So the groups are
- * kept until the last one has passed (scan.cpp).
+ * Each accumulator looks at every document, and $min and $max of an integer column cost nearly as much again as count and sum.
+ * {$isNumber: field} as one more key costs next to nothing, and parts the numbers from everything else.  If there is nothing
+ * else, the groups are what they would be without it, and $sum tells the rest: a sum that comes as an int is of ints alone, one
+ * that comes as a long is of whole numbers that a bigint holds.  This is the first try; it fails where a value is missing.
+ *
+ * A group that does not pass says nothing: the next command is run instead, and the exact one tells what the matter is.  So the
+ * groups are kept until the last one has passed (scan.cpp).
  */
 #include "../bson/value.h"
 #include "expression.h"
@@ -37,9 +42,11 @@ struct PlainOutput
 struct PlainGuard
 {
 	Oid type;
-	int least;
+	const char *path;
+	bool numbers; /* by $isNumber among the keys */
+	int least;	  /* -1: not needed */
 	int greatest;
-	int total; /* -1: not needed */
+	int total;
 };
 
 /* Null and missing are one key here, and two of a compound key there. */
@@ -58,6 +65,7 @@ struct PlainGroup
 	int key_count;
 	PlainGuard *guards;
 	int guard_count;
+	int number_count; /* of the guards that are keys */
 };
 
 /*
@@ -89,7 +97,7 @@ accumulator(PlainGroup *plain, const char *op, const char *path)
 
 /* False if the stage cannot tell whether a column's values fit. */
 static bool
-add_guard(PlainGroup *plain, const Output *guard)
+add_guard(PlainGroup *plain, const Output *guard, bool numbers)
 {
 	PlainGuard *added = &plain->guards[plain->guard_count++];
 	FieldKind kind = field_kind(guard->argument);
@@ -97,6 +105,15 @@ add_guard(PlainGroup *plain, const Output *guard)
 	if (kind == FieldKind::day)
 		return false; /* of a date between two the time of day is not seen */
 	added->type = guard->argument;
+	added->path = guard->path;
+	added->numbers = numbers && (guard->argument == INT4OID || guard->argument == INT8OID);
+	if (added->numbers)
+	{
+		added->least = added->greatest = -1;
+		added->total = accumulator(plain, "$sum", guard->path);
+		plain->number_count++;
+		return true;
+	}
 	added->least = accumulator(plain, "$min", guard->path);
 	added->greatest = accumulator(plain, "$max", guard->path);
 	added->total = kind == FieldKind::integer || kind == FieldKind::real
@@ -105,12 +122,23 @@ add_guard(PlainGroup *plain, const Output *guard)
 	return true;
 }
 
+/* Whether each document of a group that passes has a number there. */
+static bool
+is_all_numbers(const PlainGroup *plain, const char *path)
+{
+	for (int i = 0; i < plain->guard_count; i++)
+		if (plain->guards[i].numbers && strcmp(plain->guards[i].path, path) == 0)
+			return true;
+	return false;
+}
+
 static bool
 add_output(PlainGroup *plain, const Output *output)
 {
 	PlainOutput *added = &plain->outputs[plain->count++];
 
 	added->output = *output;
+	added->output.not_null = output->not_null || is_all_numbers(plain, output->path);
 	added->value = added->count = -1;
 	switch (output->kind)
 	{
@@ -136,13 +164,13 @@ add_output(PlainGroup *plain, const Output *output)
 			break;
 	}
 	if ((output->kind == OutputKind::count_values || output->kind == OutputKind::average) &&
-		!output->not_null)
+		!added->output.not_null)
 		added->count = accumulator(plain, nullptr, output->path);
 	return true;
 }
 
 PlainGroup *
-plain_group_build(List *item)
+plain_group_build(List *item, GroupTry attempt)
 {
 	auto *plain = static_cast<PlainGroup *>(palloc0(sizeof(PlainGroup)));
 	auto *outputs = static_cast<List *>(linitial(item));
@@ -155,40 +183,63 @@ plain_group_build(List *item)
 	plain->keys = static_cast<PlainKey *>(palloc0(sizeof(PlainKey) * width));
 	plain->guards = static_cast<PlainGuard *>(
 		palloc0(sizeof(PlainGuard) * static_cast<Size>(Max(list_length(guards), 1))));
+	if (attempt == GroupTry::exact)
+		return nullptr;
+	foreach (cell, guards)
+	{
+		Output guard = output_from_list(lfirst_node(List, cell));
+		possible = possible && add_guard(plain, &guard, attempt == GroupTry::numbers);
+	}
 	foreach (cell, outputs)
 	{
 		Output output = output_from_list(lfirst_node(List, cell));
 		possible = possible && add_output(plain, &output);
 	}
-	foreach (cell, guards)
-	{
-		Output guard = output_from_list(lfirst_node(List, cell));
-		possible = possible && add_guard(plain, &guard);
-	}
+	if (attempt == GroupTry::numbers && plain->number_count == 0)
+		return nullptr;
 	return possible ? plain : nullptr;
+}
+
+/* Whether _id is the key itself, and no document of keys. */
+static bool
+has_bare_key(const PlainGroup *plain)
+{
+	return plain->key_count == 1 && plain->number_count == 0;
+}
+
+static void
+put_key_document(bson_t *group, const PlainGroup *plain)
+{
+	bson_t keys;
+
+	BSON_APPEND_DOCUMENT_BEGIN(group, "_id", &keys);
+	for (int i = 0; i < plain->count; i++)
+	{
+		const Output *output = &plain->outputs[i].output;
+		if (output->kind == OutputKind::key)
+			put_field(&keys, psprintf("v%d", i), output->path);
+	}
+	for (int i = 0; i < plain->guard_count; i++)
+	{
+		const PlainGuard *guard = &plain->guards[i];
+		if (guard->numbers)
+			put_unary(&keys, psprintf("n%d", i), "$isNumber",
+					  [&](bson_t *call, const char *op) { put_field(call, op, guard->path); });
+	}
+	bson_append_document_end(group, &keys);
 }
 
 static void
 put_keys(bson_t *group, const PlainGroup *plain)
 {
-	bson_t keys;
-
-	if (plain->key_count == 0)
+	if (plain->key_count + plain->number_count == 0)
 		BSON_APPEND_NULL(group, "_id");
-	if (plain->key_count > 1)
-		BSON_APPEND_DOCUMENT_BEGIN(group, "_id", &keys);
-	for (int i = 0; i < plain->count; i++)
-	{
-		const Output *output = &plain->outputs[i].output;
-		if (output->kind != OutputKind::key)
-			continue;
-		if (plain->key_count > 1)
-			put_field(&keys, psprintf("v%d", i), output->path);
-		else
-			put_field(group, "_id", output->path);
-	}
-	if (plain->key_count > 1)
-		bson_append_document_end(group, &keys);
+	else if (!has_bare_key(plain))
+		put_key_document(group, plain);
+	else
+		for (int i = 0; i < plain->count; i++)
+			if (plain->outputs[i].output.kind == OutputKind::key)
+				put_field(group, "_id", plain->outputs[i].output.path);
 }
 
 /* The number of values: null and missing are not greater than null. */
@@ -302,14 +353,19 @@ find_accumulator(const bson_t *group, int number, bson_iter_t *field)
 }
 
 static bool
-find_key(const PlainGroup *plain, const bson_t *group, int output, bson_iter_t *field)
+find_in_keys(const bson_t *group, const char *name, bson_iter_t *field)
 {
 	bson_iter_t keys;
 
-	if (plain->key_count == 1)
-		return bson_iter_init_find(field, group, "_id");
 	return bson_iter_init_find(&keys, group, "_id") && BSON_ITER_HOLDS_DOCUMENT(&keys) &&
-		   bson_iter_recurse(&keys, field) && bson_iter_find(field, psprintf("v%d", output));
+		   bson_iter_recurse(&keys, field) && bson_iter_find(field, name);
+}
+
+static bool
+find_key(const PlainGroup *plain, const bson_t *group, int output, bson_iter_t *field)
+{
+	return has_bare_key(plain) ? bson_iter_init_find(field, group, "_id")
+							   : find_in_keys(group, psprintf("v%d", output), field);
 }
 
 static bool
@@ -360,14 +416,30 @@ dates_agree(const bson_iter_t *least, const bson_iter_t *greatest)
 		   bson_iter_date_time(greatest) < microseconds_to_date(END_TIMESTAMP);
 }
 
+/* Numbers alone, all of them whole and in the column's range: an int's is the sum's own, if no long was among its terms. */
 static bool
-guard_agrees(const PlainGuard *guard, const bson_t *group)
+numbers_agree(const PlainGroup *plain, int number, const bson_t *group)
 {
+	const PlainGuard *guard = &plain->guards[number];
+	bson_iter_t field;
+
+	return find_in_keys(group, psprintf("n%d", number), &field) && BSON_ITER_HOLDS_BOOL(&field) &&
+		   bson_iter_bool(&field) && find_accumulator(group, guard->total, &field) &&
+		   (BSON_ITER_HOLDS_INT32(&field) ||
+			(guard->type == INT8OID && BSON_ITER_HOLDS_INT64(&field)));
+}
+
+static bool
+guard_agrees(const PlainGroup *plain, int number, const bson_t *group)
+{
+	const PlainGuard *guard = &plain->guards[number];
 	bson_iter_t least;
 	bson_iter_t greatest;
 	bson_iter_t total;
 	FieldKind kind = field_kind(guard->type);
 
+	if (guard->numbers)
+		return numbers_agree(plain, number, group);
 	if (!find_accumulator(group, guard->least, &least) ||
 		!find_accumulator(group, guard->greatest, &greatest) ||
 		(guard->total >= 0 && !find_accumulator(group, guard->total, &total)))
@@ -393,7 +465,7 @@ bool
 plain_group_agrees(PlainGroup *plain, const bson_t *group)
 {
 	for (int i = 0; i < plain->guard_count; i++)
-		if (!guard_agrees(&plain->guards[i], group))
+		if (!guard_agrees(plain, i, group))
 			return false;
 	for (int i = 0; i < plain->count; i++)
 		if (plain->outputs[i].output.kind == OutputKind::key && !key_agrees(plain, group, i))
@@ -409,7 +481,8 @@ is_empty_sum(const PlainGroup *plain, const bson_t *group, const Output *output)
 	int number = 0;
 	ListCell *cell;
 
-	if (output->kind != OutputKind::sum && output->kind != OutputKind::average)
+	if ((output->kind != OutputKind::sum && output->kind != OutputKind::average) ||
+		is_all_numbers(plain, output->path))
 		return false;
 	foreach (cell, plain->accumulators)
 	{

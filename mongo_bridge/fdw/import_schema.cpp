@@ -88,7 +88,10 @@ read_options(List *options)
 		else if (strcmp(name, "not_null") == 0)
 			result.describe.not_null = defGetBoolean(option);
 		else if (strcmp(name, "tenant_field") == 0)
+		{
 			result.describe.tenant_field = defGetString(option);
+			check_path(name, result.describe.tenant_field);
+		}
 		else if (strcmp(name, "document") == 0)
 			result.describe.document = name_value(option);
 		else if (strcmp(name, "updatable") == 0)
@@ -100,6 +103,49 @@ read_options(List *options)
 							 "names, not_null, tenant_field, document, updatable.")));
 	}
 	return result;
+}
+
+/*
+ * Tenants
+ *
+ * The columns of a table tell what the documents look like that were looked at.  Where its rows follow the tenant so does the
+ * sample.  All tenants' documents are looked at for who may ask describe_collection() for the same.
+ */
+
+static bool
+may_describe_all()
+{
+	Oid types[] = {NAMEOID, TEXTOID, TEXTOID, INT4OID, INT4OID};
+	List *name = list_make2(makeString(pstrdup("tenancy_mongo")),
+							makeString(pstrdup("describe_collection")));
+	Oid function = LookupFuncName(name, lengthof(types), types, true);
+
+	return superuser() ||
+		   (OidIsValid(function) &&
+			DatumGetBool(DirectFunctionCall2(has_function_privilege_id, ObjectIdGetDatum(function),
+											 CStringGetTextDatum("EXECUTE"))));
+}
+
+/* NOT NULL is of all rows, whosever they are. */
+static void
+limit_to_tenant(DescribeOptions *options)
+{
+	if (options->tenant_field == nullptr)
+		return;
+
+	const char *tenant = current_tenant();
+	if (tenant != nullptr)
+		options->tenant = pstrdup(tenant);
+	bool all = (tenant == nullptr && options->sample_size > 0) || options->not_null;
+	if (all && !may_describe_all())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to look at the documents of all tenants"),
+				 tenant == nullptr
+					 ? errdetail("No tenant is in force, so the sample would be of all tenants.")
+					 : errdetail("Option \"not_null\" looks at all stored documents."),
+				 tenant == nullptr ? errhint("SELECT tenancy.set_tenant('...');")
+								   : errhint("Import without the option \"not_null\".")));
 }
 
 /*
@@ -345,6 +391,7 @@ List *
 import_foreign_schema(ImportForeignSchemaStmt *statement, Oid server)
 {
 	ImportOptions options = read_options(statement->options);
+	limit_to_tenant(&options.describe);
 	/* The tables follow the tenant; what they look like is asked of the tenant in force. */
 	const char *database = route_database(statement->remote_schema);
 	Client *client = living_client(server, GetUserId());

@@ -225,7 +225,7 @@ check_read_preference(const char *value)
 }
 
 /* A path's components become keys of filters and projections, where a leading dollar would be an operator. */
-static void
+void
 check_path(const char *name, const char *value)
 {
 	for (const char *part = value;;)

@@ -57,6 +57,9 @@ ColumnOptions column_options(Oid foreign_table, AttrNumber attribute);
  */
 ConnectionOptions server_options(Oid server, Oid user);
 
+/* An ERROR unless an option's value is a path. */
+void check_path(const char *name, const char *value);
+
 /* A server of this wrapper by its name; the second one is an error unless the current user has USAGE on it. */
 ForeignServer *mongo_server(const char *name);
 ForeignServer *usable_server(const char *name);

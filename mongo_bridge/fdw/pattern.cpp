@@ -41,10 +41,10 @@ pattern_read(Comparison comparison, const char *text)
 		pattern.whole = true;
 		for (; *text != '\0' && *text != '%' && *text != '_'; text++)
 		{
-			/* A backslash at the end is an error, which the local evaluation tells. */
+			/* A backslash at the end is an error for the strings that reach it, which the local evaluation tells. */
 			if (*text == '\\' && *++text == '\0')
 			{
-				pattern.exact = false;
+				pattern.whole = pattern.exact = false;
 				break;
 			}
 			*to++ = *text;

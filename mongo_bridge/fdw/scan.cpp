@@ -8,24 +8,17 @@
  * A table with a tenant_field shows the documents of the tenant in force and nothing else, whoever asks.  Without a
  * tenant nothing is sent to MongoDB.  A scan that is still open when the tenant changes ends with an error.
  */
-#include <optional>
-
 #include "../client/cursor.h"
 #include "../client/transaction.h"
 #include "bson_datum.h"
 #include "connection.h"
 #include "fdw.h"
+#include "known_table.h"
 #include "tenant.h"
 #include "transaction.h"
 
 namespace bridge
 {
-
-/* The cursor's home: it is opened after its home was made, and can be closed before it is left. */
-struct CursorHome
-{
-	std::optional<Cursor> cursor;
-};
 
 /* ForeignScanState.fdw_state */
 struct Scan
@@ -296,43 +289,8 @@ open_cursor(Scan *scan, const bson_t *command)
 
 /*
  * A collection that does not exist is empty to MongoDB, but most often a mistake.  So the first empty answer of a table is
- * looked into; which tables have been found is remembered until the table or a server is altered.
+ * looked into, and it is remembered which have been found.
  */
-
-static HTAB *known_collections = nullptr;
-
-static void
-forget_collections(Datum arg, Oid relation)
-{
-	HASH_SEQ_STATUS scan;
-
-	hash_seq_init(&scan, known_collections);
-	while (auto *known = static_cast<Oid *>(hash_seq_search(&scan)))
-		if (!OidIsValid(relation) || *known == relation)
-			hash_search(known_collections, known, HASH_REMOVE, nullptr);
-}
-
-static bool
-collection_is_known(Oid foreign_table, HASHACTION action)
-{
-	bool found;
-
-	if (known_collections == nullptr)
-	{
-		HASHCTL control = {};
-		control.keysize = sizeof(Oid);
-		control.entrysize = sizeof(Oid);
-		known_collections =
-			hash_create("tenancy_mongo collections", 64, &control, HASH_ELEM | HASH_BLOBS);
-		CacheRegisterRelcacheCallback(forget_collections, (Datum) 0);
-		CacheRegisterSyscacheCallback(
-			FOREIGNSERVEROID,
-			[](Datum arg, int cache, uint32 hash) { forget_collections(arg, InvalidOid); },
-			(Datum) 0);
-	}
-	hash_search(known_collections, &foreign_table, action, &found);
-	return found;
-}
 
 /* Asks for the collection by name; a user who may not ask is taken at his word. */
 static bool
@@ -370,13 +328,8 @@ collection_exists(Scan *scan)
 static void
 check_collection(Scan *scan)
 {
-	Oid foreign_table = RelationGetRelid(scan->table);
-
-	/*
-	 * What the transaction itself has created is not to be seen outside of it; and what is known of one tenant's database
-	 * says nothing of another's.
-	 */
-	if ((!scan->options.routed && collection_is_known(foreign_table, HASH_FIND)) ||
+	/* What the transaction itself has created is not to be seen outside of it. */
+	if (collection_is_known(RelationGetRelid(scan->table), scan->options.database) ||
 		transaction_current(scan->server, scan->user) != nullptr)
 		return;
 	if (!scan->seen && !collection_exists(scan))
@@ -391,8 +344,7 @@ check_collection(Scan *scan)
 				 "collection '...');",
 				 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(scan->table)),
 											RelationGetRelationName(scan->table)))));
-	if (!scan->options.routed)
-		collection_is_known(foreign_table, HASH_ENTER);
+	remember_collection(RelationGetRelid(scan->table), scan->options.database);
 }
 
 /*
@@ -616,16 +568,28 @@ gather_groups(ForeignScanState *node, Scan *scan)
 	return agrees;
 }
 
+static GroupTry
+next_try(GroupTry attempt)
+{
+	return attempt == GroupTry::numbers ? GroupTry::natural : GroupTry::exact;
+}
+
 /*
- * Groups are asked for the quick way first, where there is one.  If the documents turn out to be of a kind for which its answer
- * would be another, what has come is forgotten, and the exact command is run.
+ * Groups are asked for the quick ways first, where there are some.  If the documents turn out to be of a kind for which the
+ * answer would be another, what has come is forgotten, and the next command is run.  Documents seldom change their kind, so the
+ * next scan of that sort begins where this one has ended, until the table or a server is altered or analysed.
  */
 static void
 start_groups(ForeignScanState *node, Scan *scan)
 {
-	scan->find.plain = plain_group_build(scan->find.group);
-	if (scan->find.plain != nullptr)
+	Oid foreign_table = RelationGetRelid(scan->table);
+	GroupTry attempt = known_group_try(foreign_table, scan->find.group);
+
+	for (; attempt != GroupTry::exact; attempt = next_try(attempt))
 	{
+		scan->find.plain = plain_group_build(scan->find.group, attempt);
+		if (scan->find.plain == nullptr)
+			continue;
 		scan->gathered = tuplestore_begin_heap(false, false, work_mem);
 		if (!open_scan(scan) || gather_groups(node, scan))
 			return;
@@ -633,6 +597,7 @@ start_groups(ForeignScanState *node, Scan *scan)
 		scan->gathered = nullptr;
 		scan->find.plain = nullptr;
 		guarded([&] { scan->home->cursor.reset(); });
+		remember_group_try(foreign_table, scan->find.group, next_try(attempt));
 	}
 	scan->finished = !open_scan(scan);
 }
@@ -662,20 +627,28 @@ static void
 stop(Scan *scan)
 {
 	if (scan->gathered != nullptr)
+	{
+		ExecClearTuple(scan->gathered_slot);
 		tuplestore_end(scan->gathered);
+	}
 	scan->gathered = nullptr;
 	scan->home = nullptr;
 	MemoryContextReset(scan->context);
 }
 
-/* The next group that was kept; false: none. */
+/* The next group that was kept; false: none.  One that comes from disk lives until the slot is cleared, longer than a row. */
 static bool
 next_gathered(Scan *scan, TupleTableSlot *slot)
 {
 	int width = slot->tts_tupleDescriptor->natts;
 
-	if (scan->gathered == nullptr ||
-		!tuplestore_gettupleslot(scan->gathered, true, false, scan->gathered_slot))
+	if (scan->gathered == nullptr)
+		return false;
+	check_tenant(scan);
+	MemoryContext caller = MemoryContextSwitchTo(scan->context);
+	bool found = tuplestore_gettupleslot(scan->gathered, true, false, scan->gathered_slot);
+	MemoryContextSwitchTo(caller);
+	if (!found)
 		return false;
 	slot_getallattrs(scan->gathered_slot);
 	memcpy(slot->tts_values, scan->gathered_slot->tts_values,
@@ -837,6 +810,42 @@ table_name(Oid foreign_table, ExplainState *explain)
 							: quote_identifier(name);
 }
 
+static bool
+explain_command(const char *label, const FindCommand *find, ExplainState *explain)
+{
+	bson_t *command = new_document();
+	bool sent = deparse_scan(find, command);
+
+	ExplainPropertyText(
+		label, sent ? bson_document_text(command) : "none: no document can match", explain);
+	return sent;
+}
+
+/* The command; of groups that which is tried first, and what follows if its answer is not to be had. */
+static void
+explain_commands(FindCommand *find, ExplainState *explain)
+{
+	static constexpr const char *labels[] = {
+		"Remote command", "Remote command if values are missing",
+		"Remote command if values differ in type"};
+	bool first = true;
+	bool sent = true;
+
+	for (GroupTry attempt = GroupTry::numbers; find->group != NIL && attempt != GroupTry::exact;
+		 attempt = next_try(attempt))
+	{
+		find->plain = plain_group_build(find->group, attempt);
+		if (find->plain != nullptr && sent)
+		{
+			sent = explain_command(labels[first ? 0 : 1], find, explain);
+			first = false;
+		}
+	}
+	find->plain = nullptr;
+	if (sent)
+		explain_command(labels[first ? 0 : 2], find, explain);
+}
+
 void
 explain_foreign_scan(ForeignScanState *node, ExplainState *explain)
 {
@@ -855,23 +864,9 @@ explain_foreign_scan(ForeignScanState *node, ExplainState *explain)
 
 	TableOptions options = table_options(foreign_table);
 	FindCommand find = scan_explain_find(node, &options, explain);
-	bson_t *command = new_document();
 
-	if (find.group != NIL)
-		find.plain = plain_group_build(find.group);
-	bool sent = deparse_scan(&find, command);
 	ExplainPropertyText("Remote database", options.database, explain);
-	ExplainPropertyText("Remote command",
-						sent ? bson_document_text(command) : "none: no document can match",
-						explain);
-	if (sent && find.plain != nullptr)
-	{
-		find.plain = nullptr;
-		command = new_document();
-		deparse_scan(&find, command);
-		ExplainPropertyText("Remote command if values differ in type", bson_document_text(command),
-							explain);
-	}
+	explain_commands(&find, explain);
 }
 
 } // namespace bridge

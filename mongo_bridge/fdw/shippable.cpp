@@ -517,6 +517,30 @@ junction_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, C
 	return children != NIL && (exact || junction != Comparison::neither);
 }
 
+/* How deep tests of truth lie in one another. */
+struct TruthDepth
+{
+	int depth;
+	int deepest;
+};
+
+static bool
+measure_truth_depth(Node *node, TruthDepth *truth)
+{
+	if (node == nullptr)
+		return false;
+
+	bool test = IsA(node, BooleanTest);
+	truth->depth += test;
+	truth->deepest = Max(truth->deepest, truth->depth);
+	expression_tree_walker(node, tenancy_walker(measure_truth_depth), truth);
+	truth->depth -= test;
+	return false;
+}
+
+/* Each doubles the filter, and what it takes to plan it. */
+static constexpr int max_truth_depth = 4;
+
 /*
  * A filter passes a document just if the clause is true, so it takes no notice of the difference between false and null.  Where
  * that matters it is made of two: the clause, and its negation, which is true just if the clause is false.
@@ -529,7 +553,11 @@ truth_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, Bool
 		reinterpret_cast<Expr *>(negate_clause(reinterpret_cast<Node *>(copyObject(test->arg))));
 	Comparison junction = Comparison::neither;
 	List *clauses = NIL;
+	TruthDepth truth = {};
 
+	measure_truth_depth(reinterpret_cast<Node *>(test), &truth);
+	if (truth.deepest > max_truth_depth)
+		return false;
 	switch (test->booltesttype)
 	{
 		case IS_TRUE:

@@ -336,6 +336,55 @@ is($node->safe_psql('postgres', 'SELECT v, count(*) FROM clean_flat_int4 WHERE k
 is($node->safe_psql('postgres', 'SELECT count(*) + 1, 2 * max(k) - count(k) FROM clean_flat_int4 WHERE v = 1'), $node->safe_psql('postgres', 'SELECT count(*) + 1, 2 * max(k) - count(k) FROM reference_flat_int4 WHERE v = 1'), 'expressions over aggregates');
 like(plan_of("SELECT k FROM local_flat_int4 WHERE v = 1"), qr/Filter:/, 'pushdown \'false\' pushes nothing');
 
+# What nests tests of truth doubles with each of them: a few go, and a plan does not grow without bounds.
+my $nested_truth = "v = 1";
+$nested_truth = "(k > $_ AND $nested_truth) IS UNKNOWN" for 1 .. 3;
+unlike(plan_of("SELECT k FROM clean_flat_int4 WHERE $nested_truth"), qr/Filter:/, 'three tests of truth in one another are pushed');
+$nested_truth = "(k > $_ AND $nested_truth) IS UNKNOWN" for 4 .. 16;
+my $plan = plan_of("SELECT k FROM clean_flat_int4 WHERE $nested_truth");
+like($plan, qr/Filter:/, 'sixteen stay here');
+cmp_ok(length $plan, '<', 20_000, 'and their plan is a short one');
+
+# Groups that do not fit work_mem, read more than once.
+$mongo->insert('test', 'spilled', map { qq({"k": $_, "n": @{[ $_ % 3000 ]}, "s": "text @{[ 'x' x ($_ % 90) ]} $_"}) } $_ * 1000 .. $_ * 1000 + 999) for 0 .. 5;
+$node->safe_psql('postgres', q(
+	CREATE FOREIGN TABLE spilled (k int, n int, s text) SERVER m OPTIONS (database 'test', collection 'spilled');
+	CREATE TABLE spilled_reference AS SELECT * FROM spilled;
+	ANALYZE spilled_reference;));
+my ($spilled, $wanted) = map { $node->safe_psql('postgres', qq(SET work_mem = '64kB'; SET enable_material = off;
+	SELECT i, count(*), sum(c), sum(b), md5(string_agg(s, ',' ORDER BY n)) FROM generate_series(0, 2) i, LATERAL (SELECT n, count(*) AS c, sum(k) AS b, max(s COLLATE "C") AS s FROM $_ WHERE n >= i * 10 GROUP BY n OFFSET 0) g GROUP BY i ORDER BY i)) } 'spilled', 'spilled_reference';
+is($spilled, $wanted, 'groups on disk');
+
+# What is tried first, and what comes when it fails.
+sub group_commands { return scalar @{ $mongo->command('test', qq({"find": "system.profile", "filter": {"ns": "test.$_[0]", "command.aggregate": {"\$exists": true}}, "batchSize": 1000}))->{cursor}{firstBatch} }; }
+for my $case ([ 'whole', 1, 1, '{"n": 1, "b": {"$numberLong": "5"}}', '{"n": 2, "b": 7}' ], [ 'lacking', 2, 1, '{"n": 1, "b": {"$numberLong": "5"}}', '{"b": 7}' ], [ 'wide', 2, 1, '{"n": 1, "b": 1}', '{"n": {"$numberLong": "2"}, "b": 1}' ],
+	[ 'overflow', 2, 1, '{"n": 2147483647, "b": 1}', '{"n": 2147483647, "b": 1}' ], [ 'doubled', 3, 1, '{"n": 1, "b": 1}', '{"n": {"$numberDouble": "1.0"}, "b": 1}' ], [ 'torn', 3, 1, '{"n": 1, "b": {"$numberLong": "9223372036854775807"}}', '{"n": 1, "b": {"$numberLong": "9223372036854775807"}}' ])
+{
+	my ($name, $first, $second, @documents) = @$case;
+	$mongo->insert('test', $name, @documents);
+	$node->safe_psql('postgres', "CREATE FOREIGN TABLE $name (n int, b bigint) SERVER m OPTIONS (database 'test', collection '$name')");
+	$mongo->command('test', '{"profile": 0}');
+	eval { $mongo->command('test', '{"drop": "system.profile"}') };
+	$mongo->command('test', '{"profile": 2}');
+	my $query = "SELECT count(*), sum(n), sum(b), avg(n), count(n), min(b), max(b) FROM $name";
+	my $got = $node->safe_psql('postgres', "$query; $query; ANALYZE $name; $query");
+	my $here = $node->safe_psql('postgres', "ALTER FOREIGN TABLE $name OPTIONS (ADD pushdown 'false'); $query");
+	is($got, "$here\n$here\n$here", "$name: the same answer, again and again");
+	# ANALYZE asks for the size, twice, and for the documents.
+	is(group_commands($name), 2 * $first + $second + 3, "$name: $first commands, and $second when that is known");
+}
+$mongo->command('test', '{"profile": 0}');
+
+# A pattern that ends in the middle of an escape is an error for who gets that far.
+$mongo->insert('test', 'escapes', '{"k": 1, "v": "xy"}', '{"k": 2, "v": "ab"}', '{"k": 3, "v": "abc"}');
+$node->safe_psql('postgres', "CREATE FOREIGN TABLE escapes (k int, v text) SERVER m OPTIONS (database 'test', collection 'escapes')");
+for my $pattern ("'ab\\'", "(SELECT 'ab\\'::text)")
+{
+	my ($failed, $nothing, $words) = $node->psql('postgres', "\\set VERBOSITY verbose\nSELECT k FROM escapes WHERE v LIKE $pattern");
+	like($words, qr/ERROR:  22025: LIKE pattern must not end with escape character/, "LIKE $pattern is an error");
+	is($node->safe_psql('postgres', "SELECT k FROM escapes WHERE v LIKE $pattern AND k < 3"), '', 'but not for strings that do not');
+}
+
 # LIMIT's own corner cases.
 is($node->safe_psql('postgres', 'SELECT count(*) FROM (SELECT k FROM clean_flat_int4 LIMIT 0) _'), '0', 'LIMIT 0');
 is($node->safe_psql('postgres', 'SELECT count(*) = (SELECT count(*) FROM reference_flat_int4) FROM (SELECT k FROM clean_flat_int4 LIMIT NULL) _'), 't', 'LIMIT NULL');

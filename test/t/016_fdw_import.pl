@@ -207,7 +207,7 @@ is(tables($schema), 'system.views', 'a system collection, for who names it');
 # Tenants
 #
 
-$mongo->insert('tenants', 'orders', '{"_id": 1, "tenant_id": "tenant-001", "n": 1}', '{"_id": 2, "tenant_id": "tenant-002", "n": 2}');
+$mongo->insert('tenants', 'orders', '{"_id": 1, "tenant_id": "tenant-001", "n": 1}', '{"_id": 2, "tenant_id": "tenant-002", "n": 2, "insolvent_since": 2020}');
 $mongo->insert('tenants', 'others', '{"_id": 1, "n": 1}');
 $node->safe_psql('postgres', "SELECT tenancy.create_tenant('tenant-001', 'One')");
 ($schema, $said) = import_database('tenants', undef, "tenant_field 'tenant_id', updatable 'false'");
@@ -232,6 +232,19 @@ like(said_to('tenant', 'CREATE SCHEMA t; IMPORT FOREIGN SCHEMA kinds FROM SERVER
 like(said_to('tenant', "SELECT * FROM tenancy_mongo.describe_collection('m', 'kinds', 'base')"), qr/42501: permission denied for function describe_collection/, 'without EXECUTE');
 $node->safe_psql('postgres', 'GRANT EXECUTE ON FUNCTION tenancy_mongo.describe_collection TO tenant');
 like(said_to('tenant', "SELECT * FROM tenancy_mongo.describe_collection('m', 'kinds', 'base')"), qr/42501: permission denied for foreign server m/, 'with it, but without USAGE');
+# What another tenant's documents look like is told to nobody but who may see all.
+$node->safe_psql('postgres', 'GRANT tenancy_service TO keeper; CREATE SCHEMA ours; CREATE SCHEMA all_of_them; GRANT CREATE, USAGE ON SCHEMA ours, all_of_them TO keeper');
+my $as_one = "DO \$\$ BEGIN PERFORM tenancy.set_tenant('tenant-001'); END \$\$;";
+my $import = "IMPORT FOREIGN SCHEMA tenants LIMIT TO (orders) FROM SERVER m";
+like(said_to('keeper', "$import INTO ours OPTIONS (tenant_field 'tenant_id')"), qr/42501: permission denied to look at the documents of all tenants\n.*\n.*SELECT tenancy\.set_tenant/, 'without a tenant no sample of all');
+like(said_to('keeper', "BEGIN; $as_one $import INTO ours OPTIONS (tenant_field 'tenant_id', not_null 'true')"), qr/42501: permission denied to look at the documents of all tenants\n.*\n.*not_null/, 'nor a look at all for NOT NULL');
+unlike(said_to('keeper', "BEGIN; $as_one $import INTO ours OPTIONS (tenant_field 'tenant_id'); COMMIT"), qr/ERROR/, 'with a tenant');
+is(columns('ours', 'orders'), "_id integer\ntenant_id text\nn integer", 'the columns are those of its documents');
+unlike(said_to('keeper', "$import INTO all_of_them OPTIONS (tenant_field 'tenant_id', sample_size '0')"), qr/ERROR/, 'or of the validator alone');
+$node->safe_psql('postgres', 'DROP FOREIGN TABLE all_of_them.orders; GRANT EXECUTE ON FUNCTION tenancy_mongo.describe_collection TO keeper');
+unlike(said_to('keeper', "$import INTO all_of_them OPTIONS (tenant_field 'tenant_id')"), qr/ERROR/, 'who may describe all tenants\' documents');
+like(columns('all_of_them', 'orders'), qr/insolvent_since/, 'has all their fields');
+$node->safe_psql('postgres', 'REVOKE EXECUTE ON FUNCTION tenancy_mongo.describe_collection FROM keeper');
 is(said_to('keeper', 'CREATE SCHEMA k; IMPORT FOREIGN SCHEMA kinds LIMIT TO (base) FROM SERVER m INTO k; SELECT count(*) FROM k.base'), '2', 'with USAGE');
 my ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nSELECT * FROM tenancy_mongo.describe_collection('m', 'kinds', 'missing')");
 like($err, qr/HV00R: collection "kinds\.missing" does not exist/, 'a collection that is not there');
@@ -247,6 +260,11 @@ my $background = $node->background_psql('postgres', on_error_stop => 0);
 $background->query_safe('SELECT count(*) FROM s1.things');
 $mongo->restart;
 is($background->query_safe("SELECT count(*) FROM tenancy_mongo.describe_collection('m', 'kinds', 'base')"), '2', 'over a connection that has died');
+my $background_pid = $background->query('SELECT pg_backend_pid()');
+$mongo->stall;
+$background->query_until(qr/starts/, "\\echo starts\nSELECT count(*) FROM tenancy_mongo.describe_collection('m', 'kinds', 'base');\n");
+ok($node->poll_query_until('postgres', "SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = $background_pid"), 'a wait for the first answer is shown as one');
+$mongo->continue;
 $background->quit;
 $mongo->stall;
 ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nSET statement_timeout = '300ms'; CREATE SCHEMA stalled; IMPORT FOREIGN SCHEMA kinds FROM SERVER m INTO stalled");

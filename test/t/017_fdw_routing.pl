@@ -69,6 +69,14 @@ my $plan = as_tenant('tenant-001', 'EXPLAIN (VERBOSE, COSTS OFF) SELECT id FROM 
 like($plan, qr/Remote database: tenant_\{tenant\}_db/, 'EXPLAIN shows the option');
 is($node->safe_psql('postgres', 'EXPLAIN (VERBOSE, COSTS OFF) SELECT id FROM insights'), $plan, 'also without a tenant');
 
+# An empty answer is looked into once for each database, not at each scan.
+sub lists { return $mongo->command('admin', '{"serverStatus": 1}')->{metrics}{commands}{listCollections}{total}; }
+my $lists = lists();
+my $empty = 'PERFORM 1 FROM insights WHERE id = 999;';
+$node->safe_psql('postgres', join "\n", map { in_context($_, "DO \$\$ BEGIN $empty $empty $empty $empty END \$\$") } 'tenant-001', 'tenant-002', 'tenant-001');
+is(lists() - $lists, 2, 'twelve empty scans of two databases ask twice for the collection');
+refused(in_context('tenant-002', 'SELECT id FROM insights WHERE id = 999') . in_context('tenant-003', 'SELECT id FROM insights'), qr/HV00R: collection "tenant_tenant-003_db\.insights" of foreign table "insights" does not exist/, 'what is known of one says nothing of another');
+
 # Nobody's database is none.
 my $without = qr/ERROR:  55000: no tenant is in force\nDETAIL:  Database "tenant_\{tenant\}_db" is the tenant's\.\nHINT:  SELECT tenancy\.set_tenant/;
 refused($_, $without, "without a tenant: $_") for 'SELECT * FROM insights', 'SELECT count(*) FROM insights', 'SELECT * FROM through', 'SELECT count_insights()', 'SELECT * FROM bound', 'EXPLAIN ANALYZE SELECT * FROM insights';

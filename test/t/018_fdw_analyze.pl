@@ -96,6 +96,18 @@ near(estimate('SELECT * FROM protected'), 200, 'a tenant\'s share: a twentieth')
 near(estimate("SELECT * FROM protected WHERE kind = 'one'"), 50, 'an equality');
 is($node->safe_psql('postgres', "ALTER FOREIGN TABLE orders OPTIONS (ADD tenant_field 'tenant_id'); ANALYZE orders; SELECT count(*) FROM pg_stats WHERE tablename = 'orders' AND (most_common_vals IS NOT NULL OR histogram_bounds IS NOT NULL)"), '0', 'values of before are gone after the next ANALYZE');
 
+# Nor does anything else outlive the change: extended statistics, and columns that are not analysed any more.
+my $outlived = "SELECT (SELECT count(*) FROM pg_statistic WHERE starelid = 'turned'::regclass AND (stavalues1 IS NOT NULL OR stanumbers1 IS NOT NULL)) || ' ' || (SELECT count(*) FROM pg_statistic_ext_data JOIN pg_statistic_ext ON oid = stxoid WHERE stxrelid = 'turned'::regclass)";
+$node->safe_psql('postgres', qq(
+	CREATE FOREIGN TABLE turned ($columns) SERVER m OPTIONS (database 'test', collection 'orders');
+	CREATE STATISTICS turned_statistics (mcv, ndistinct) ON kind, x FROM turned;
+	ANALYZE turned;));
+like($node->safe_psql('postgres', $outlived), qr/^[1-9]\d* 1$/, 'a table of everybody\'s has values and extended statistics');
+is($node->safe_psql('postgres', "ALTER FOREIGN TABLE turned ALTER kind SET STATISTICS 0, OPTIONS (ADD tenant_field 'tenant_id'); ANALYZE turned; $outlived"), '0 0', 'one that follows the tenant since has neither, in no column');
+is($node->safe_psql('postgres', "SELECT count(*) FROM pg_stats WHERE tablename = 'turned' AND attname = 'x' AND n_distinct = 10"), '1', 'but what it may have');
+$node->safe_psql('postgres', "ALTER FOREIGN TABLE turned OPTIONS (DROP tenant_field); ALTER FOREIGN TABLE turned ALTER kind SET STATISTICS -1; ANALYZE turned");
+is($node->safe_psql('postgres', "ALTER FOREIGN TABLE turned OPTIONS (ADD tenant_field 'tenant_id', SET collection 'empty'); ANALYZE turned; $outlived"), '0 0', 'nor where there is no document');
+
 # As a partition: the parent's statistics have none of its values.
 is($node->safe_psql('postgres', q(
 	CREATE TABLE parent (id int, tenant_id text) PARTITION BY LIST (tenant_id);
@@ -120,6 +132,9 @@ $node->safe_psql('postgres', "CREATE FOREIGN TABLE misfits (id int OPTIONS (path
 ($status, $out, $err) = $node->psql('postgres', 'ANALYZE misfits');
 like($err, qr/WARNING:  2 sampled documents do not fit foreign table "misfits"\nDETAIL:  Field "n" of document 21 is string, the column integer\./, 'documents that do not fit are told');
 is($node->safe_psql('postgres', "SELECT reltuples FROM pg_class WHERE oid = 'misfits'::regclass"), '22', 'and counted');
+$node->safe_psql('postgres', "CREATE FOREIGN TABLE hidden_misfits (id int OPTIONS (path '_id'), n int) SERVER m OPTIONS (database 'test', collection 'misfits', tenant_field 'tenant_id')");
+($status, $out, $err) = $node->psql('postgres', 'ANALYZE hidden_misfits');
+like($err, qr/WARNING:  2 sampled documents do not fit foreign table "hidden_misfits"\nDETAIL:  Field "n" of a document is string, the column integer\./, 'of a table that follows the tenant without the _id, which may be another\'s');
 for my $phase ([ 'the count', 'listCollections' ], [ 'the sample', 'aggregate' ])
 {
 	$mongo->fail_point('failCommand', 'alwaysOn', qq({"failCommands": ["$phase->[1]"], "blockConnection": true, "blockTimeMS": 5000, "appName": "pg_tenancy"}));
