@@ -182,10 +182,21 @@ SELECT command('SELECT b, count(*) FROM docs GROUP BY b HAVING count(*) > 5');
 SELECT command('SELECT count(i4), sum(i8) FROM docs WHERE i8 > 5');
 SELECT command('SELECT min(ts), max(t COLLATE "C") FROM docs WHERE t = ''x''');
 EXPLAIN (COSTS OFF) SELECT b, avg(i4) FROM docs GROUP BY b;
+-- the different values of one column are one more key of a first stage
+SELECT command('SELECT b, count(DISTINCT i4), sum(i8) FROM docs GROUP BY b');
+-- conditions of single aggregates
+SELECT command('SELECT count(*) FILTER (WHERE t <> ''$x'' AND ts < ''2024-05-01 12:00:00.5001Z''), max(ts) FILTER (WHERE b IS NOT TRUE) FROM docs');
+PREPARE f(int, int[]) AS SELECT sum(i8) FILTER (WHERE i4 = $1 OR i4 = ANY ($2)) FROM docs;
+SET plan_cache_mode = force_generic_plan;
+SELECT command('EXECUTE f(1, ''{2}'')');
+RESET plan_cache_mode;
 -- and those that stay
+SELECT command('SELECT count(DISTINCT i4), count(DISTINCT i8) FROM docs');
+SELECT command('SELECT sum(DISTINCT i4) FROM docs');
+EXPLAIN (COSTS OFF) SELECT count(*) FILTER (WHERE f8 > 1) FROM docs;
+EXPLAIN (COSTS OFF) SELECT count(*) FILTER (WHERE t LIKE 'x%') FROM docs;
 EXPLAIN (COSTS OFF) SELECT count(*) FROM docs WHERE n = 0.5;
 EXPLAIN (COSTS OFF) SELECT sum(n), sum(f8) FROM docs;
-SELECT command('SELECT count(DISTINCT i4) FROM docs');
 EXPLAIN (COSTS OFF) SELECT count(p) FROM docs;
 EXPLAIN (COSTS OFF) SELECT b, count(*) FROM docs GROUP BY ROLLUP (b);
 

@@ -5,7 +5,8 @@
  *
  *   keys        integers, doubles, booleans, dates, strings: there as here, 1 and 1.0 are one group, so are null and
  *               missing.  Not numeric, where a double and a decimal that look the same are two values there; not uuid.
- *   count       of rows, or of values that are not null.
+ *   count       of rows, or of values that are not null; of the different values of one column, which are one more key of a
+ *               first stage, whose groups a second one puts together.
  *   sum, avg    of integers, as long for smallint and integer and as decimal for bigint, so that nothing overflows into a
  *               double; avg is divided here.  Sums of doubles depend on the order of their terms, as everywhere.
  *   min, max    of integers, dates, and strings where the collation compares bytes; bool_and, bool_or likewise.
@@ -29,7 +30,8 @@ output_to_list(const Output *output)
 		makeInteger(static_cast<int>(output->argument)),
 		makeInteger(static_cast<int>(output->result)), makeInteger(output->typmod));
 
-	return lappend(list, makeInteger(output->not_null));
+	return list_concat(list,
+					   list_make2(makeInteger(output->not_null), makeInteger(output->filter)));
 }
 
 Output
@@ -43,6 +45,7 @@ output_from_list(List *list)
 	output.result = static_cast<Oid>(intVal(lfourth(list)));
 	output.typmod = intVal(list_nth(list, 4));
 	output.not_null = intVal(list_nth(list, 5)) != 0;
+	output.filter = intVal(list_nth(list, 6));
 	return output;
 }
 
@@ -59,6 +62,8 @@ struct Grouping
 	List *outputs;
 	List *guards;
 	List *slot; /* TargetEntries, one for each output */
+	List *filters;		 /* of Shippable */
+	const char *distinct; /* path of the column whose different values are counted; null: none */
 	Bitmapset *asked;	 /* columns of which it is known whether a condition leaves a null … */
 	Bitmapset *not_null; /* … and of which none does */
 };
@@ -160,15 +165,10 @@ add_output(Grouping *grouping, const Output *output, Expr *expression, Index ref
 	grouping->outputs = lappend(grouping->outputs, output_to_list(output));
 }
 
+/* Whether values are one group there just if they are here. */
 static bool
-add_key(Grouping *grouping, Expr *expression, Index reference)
+groups_alike(const Var *column, Oid collation)
 {
-	Var *column = column_of(grouping->relation, expression);
-
-	if (column == nullptr)
-		return false;
-	const char *path = column_path(grouping, column);
-	Oid collation = exprCollation(reinterpret_cast<Node *>(expression));
 	switch (field_kind(getBaseType(column->vartype)))
 	{
 		case FieldKind::decimal:
@@ -177,12 +177,21 @@ add_key(Grouping *grouping, Expr *expression, Index reference)
 		case FieldKind::other:
 			return false;
 		case FieldKind::string:
-			if (!OidIsValid(collation) || !get_collation_isdeterministic(collation))
-				return false;
-			break;
+			return OidIsValid(collation) && get_collation_isdeterministic(collation);
 		default:
-			break;
+			return true;
 	}
+}
+
+static bool
+add_key(Grouping *grouping, Expr *expression, Index reference)
+{
+	Var *column = column_of(grouping->relation, expression);
+
+	if (column == nullptr ||
+		!groups_alike(column, exprCollation(reinterpret_cast<Node *>(expression))))
+		return false;
+	const char *path = column_path(grouping, column);
 	if (path == nullptr)
 		return false;
 
@@ -230,6 +239,7 @@ argument_is_exact(OutputKind kind, const Var *column, Oid collation)
 	switch (kind)
 	{
 		case OutputKind::count_values:
+		case OutputKind::count_distinct:
 			return true;
 		case OutputKind::sum:
 		case OutputKind::average:
@@ -255,15 +265,60 @@ leaves_no_null(Grouping *grouping, Var *column)
 	return bms_is_member(column->varattno, grouping->not_null);
 }
 
+/* All columns of an aggregate's condition are read for every row, IS NULL or not. */
+static bool
+guard_filter(Grouping *grouping, const Shippable *part)
+{
+	ListCell *cell;
+
+	if (!is_junction(&part->condition))
+		return add_guard(grouping, part->column, part->condition.path);
+	foreach (cell, part->children)
+		if (!guard_filter(grouping, static_cast<Shippable *>(lfirst(cell))))
+			return false;
+	return true;
+}
+
+static bool
+add_filter(Grouping *grouping, Expr *clause, int *number)
+{
+	auto *part = static_cast<Shippable *>(palloc(sizeof(Shippable)));
+
+	if (clause == nullptr)
+		return true;
+	if (!clause_shippable(grouping->root, grouping->relation, grouping->foreign_table, clause,
+						  part) ||
+		!part->exact || !filter_is_possible(part) || !guard_filter(grouping, part))
+		return false;
+	*number = list_length(grouping->filters);
+	grouping->filters = lappend(grouping->filters, part);
+	return true;
+}
+
+/* There is one more key, so there is one such column.  Of least and greatest values it does not matter. */
+static bool
+make_distinct(Grouping *grouping, const Aggref *aggregate, const Var *column, Output *output)
+{
+	if (output->kind == OutputKind::least || output->kind == OutputKind::greatest)
+		return true;
+	if (output->kind != OutputKind::count_values || output->filter >= 0 ||
+		!groups_alike(column, aggregate->inputcollid) ||
+		(grouping->distinct != nullptr && strcmp(grouping->distinct, output->path) != 0))
+		return false;
+	grouping->distinct = output->path;
+	output->kind = OutputKind::count_distinct;
+	return true;
+}
+
 static bool
 add_aggregate(Grouping *grouping, Aggref *aggregate)
 {
 	Output output = {OutputKind::count_rows, "", InvalidOid, aggregate->aggtype, -1, false};
 
 	if (aggregate->agglevelsup != 0 || aggregate->aggkind != AGGKIND_NORMAL ||
-		aggregate->aggorder != NIL || aggregate->aggdistinct != NIL ||
-		aggregate->aggfilter != nullptr || aggregate->aggsplit != AGGSPLIT_SIMPLE ||
-		!kind_of_aggregate(aggregate, &output.kind))
+		aggregate->aggorder != NIL ||
+		aggregate->aggsplit != AGGSPLIT_SIMPLE || !kind_of_aggregate(aggregate, &output.kind) ||
+		!add_filter(grouping, aggregate->aggfilter, &output.filter))
 		return false;
 	if (output.kind != OutputKind::count_rows)
 	{
@@ -279,7 +334,8 @@ add_aggregate(Grouping *grouping, Aggref *aggregate)
 		output.path = column_path(grouping, column);
 		output.argument = column->vartype;
 		output.not_null = leaves_no_null(grouping, column);
-		if (output.path == nullptr || !add_guard(grouping, column, output.path))
+		if (output.path == nullptr || !add_guard(grouping, column, output.path) ||
+			(aggregate->aggdistinct != NIL && !make_distinct(grouping, aggregate, column, &output)))
 			return false;
 	}
 	add_output(grouping, &output, reinterpret_cast<Expr *>(aggregate), 0);
@@ -324,7 +380,7 @@ bool
 grouping_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, List *clause,
 				   PathTarget *target, List *having, GroupedPlan *plan)
 {
-	Grouping grouping = {root, relation, foreign_table, NIL, NIL, NIL, nullptr, nullptr};
+	Grouping grouping = {root, relation, foreign_table, NIL, NIL, NIL, NIL, nullptr, nullptr, nullptr};
 	int i = 0;
 	ListCell *cell;
 
@@ -353,6 +409,7 @@ grouping_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, L
 		return false;
 
 	plan->item = list_make2(grouping.outputs, grouping.guards);
+	plan->filters = grouping.filters;
 	plan->slot = grouping.slot;
 	plan->having = having;
 	return true;
@@ -362,20 +419,73 @@ grouping_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, L
  * The command
  */
 
+const Output *
+find_distinct(List *outputs)
+{
+	ListCell *cell;
+
+	foreach (cell, outputs)
+	{
+		Output output = output_from_list(lfirst_node(List, cell));
+		if (output.kind == OutputKind::count_distinct)
+			return static_cast<Output *>(memcpy(palloc(sizeof(Output)), &output, sizeof(Output)));
+	}
+	return nullptr;
+}
+
+void
+put_merged(bson_t *group, const char *name, const char *op)
+{
+	put_unary(group, name, op,
+			  [&](bson_t *call, const char *key) { put_field(call, key, name); });
+}
+
+void
+put_count_distinct(bson_t *group, const char *name)
+{
+	put_unary(group, name, "$sum",
+			  [&](bson_t *sum, const char *op)
+			  {
+				  put_list(sum, op, "$cond",
+						   [&](bson_t *cond)
+						   {
+							   put_list(cond, "0", "$gt",
+										[&](bson_t *pair)
+										{
+											put_field(pair, "0", "_id.d");
+											BSON_APPEND_NULL(pair, "1");
+										});
+							   BSON_APPEND_INT32(cond, "1", 1);
+							   BSON_APPEND_INT32(cond, "2", 0);
+						   });
+			  });
+}
+
 void
 deparse_group(const FindCommand *find, const bson_t *filter, bson_t *command)
 {
+	auto *outputs = static_cast<List *>(linitial(find->group));
+	auto *guards = static_cast<List *>(lsecond(find->group));
 	Items stages = new_items();
 	bson_t *group = new_document();
+	bson_t *merge = new_document();
 
 	if (!bson_empty(filter))
 		add_stage(&stages, "$match", filter);
+	GroupFilters filters = {static_cast<List *>(lthird(find->group)), find->operands};
 	if (find->plain != nullptr)
-		put_plain_group(group, find->plain);
+		put_plain_group(group, find->plain, &filters);
 	else
-		put_exact_group(group, static_cast<List *>(linitial(find->group)),
-						static_cast<List *>(lsecond(find->group)));
+		put_exact_group(group, outputs, guards, &filters);
 	add_stage(&stages, "$group", group);
+	if (find_distinct(outputs) != nullptr)
+	{
+		if (find->plain != nullptr)
+			put_plain_merge(merge, find->plain);
+		else
+			put_exact_merge(merge, outputs, guards);
+		add_stage(&stages, "$group", merge);
+	}
 	put_pipeline(command, find, &stages);
 }
 
@@ -537,7 +647,8 @@ group_reader_empty(const GroupReader *reader, Datum *values, bool *nulls)
 	for (int i = 0; i < reader->count; i++)
 	{
 		OutputKind kind = reader->outputs[i].kind;
-		nulls[i] = kind != OutputKind::count_rows && kind != OutputKind::count_values;
+		nulls[i] = kind != OutputKind::count_rows && kind != OutputKind::count_values &&
+				   kind != OutputKind::count_distinct;
 		values[i] = Int64GetDatum(0);
 	}
 }

@@ -255,7 +255,7 @@ is_upward(Comparison comparison)
 	return comparison == Comparison::greater || comparison == Comparison::greater_equal;
 }
 
-static int64
+int64
 integer_value(const Operand *operand)
 {
 	switch (getBaseType(operand->type))
@@ -276,7 +276,7 @@ real_value(const Operand *operand)
 												   : DatumGetFloat8(operand->value);
 }
 
-static const char *
+const char *
 string_value(const Operand *operand)
 {
 	return getBaseType(operand->type) == NAMEOID ? NameStr(*DatumGetName(operand->value))
@@ -527,7 +527,7 @@ add_uuid(Items *values, const pg_uuid_t *uuid)
  */
 
 /* A point in time as the column's own type counts it: microseconds since 2000, in UTC or of a wall clock in UTC. */
-static int64
+int64
 microseconds_value(const Operand *operand, FieldKind kind)
 {
 	switch (getBaseType(operand->type))

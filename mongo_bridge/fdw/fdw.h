@@ -4,7 +4,7 @@
  *   shippable.cpp   which conditions MongoDB may evaluate
  *   plan.cpp        paths and plans
  *   sort.cpp        which orders MongoDB may sort by, and how
- *   aggregate.cpp   which aggregates it may compute, and how (group_command.cpp, group_plain.cpp)
+ *   aggregate.cpp   which aggregates it may compute, and how (group_command.cpp, group_plain.cpp, group_filter.cpp)
  *   condition.cpp   a plan's condition, with the value of its operand, to a filter (pattern.cpp, json_path.cpp)
  *   deparse.cpp     … and all of them to a find command, or to an aggregation pipeline
  *   scan.cpp        running it, and EXPLAIN
@@ -129,6 +129,11 @@ enum class Outcome
 
 /* condition.cpp: writes a condition on a field into an empty document. */
 Outcome put_condition(bson_t *out, const Condition *condition, const Operand *operands);
+
+/* The value of an operand that is known, as its kind of field counts it. */
+int64 integer_value(const Operand *operand);
+const char *string_value(const Operand *operand);
+int64 microseconds_value(const Operand *operand, FieldKind kind);
 
 /* pattern.cpp: what a pattern of LIKE begins with. */
 struct Pattern
@@ -258,7 +263,8 @@ void put_pipeline(bson_t *command, const FindCommand *find, const Items *stages)
 /* aggregate.cpp: a grouping that MongoDB does, in planning … */
 struct GroupedPlan
 {
-	List *item;	  /* of fdw_private */
+	List *item;	  /* of fdw_private, but for the filters */
+	List *filters; /* of Shippable: the aggregates' own conditions */
 	List *slot;	  /* TargetEntries of the scan's rows */
 	List *having; /* evaluated on them */
 };

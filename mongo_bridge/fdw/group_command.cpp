@@ -6,7 +6,6 @@
 #include <initializer_list>
 
 #include "../bson/value.h"
-#include "expression.h"
 #include "grouping.h"
 
 namespace bridge
@@ -239,85 +238,116 @@ put_misfits(bson_t *group, List *guards)
 }
 
 static void
-put_count_values(bson_t *group, const char *name, const char *path)
+put_zero(bson_t *out, const char *key)
 {
-	put_unary(group, name, "$sum",
-			  [&](bson_t *sum, const char *op)
-			  {
-				  put_list(sum, op, "$cond",
-						   [&](bson_t *cond)
-						   {
-							   put_is_null(cond, "0", path);
-							   BSON_APPEND_INT32(cond, "1", 0);
-							   BSON_APPEND_INT32(cond, "2", 1);
-						   });
-			  });
+	BSON_APPEND_INT32(out, key, 0);
+}
+
+static void
+put_null(bson_t *out, const char *key)
+{
+	BSON_APPEND_NULL(out, key);
+}
+
+static void
+put_count_values(bson_t *group, const char *name, const Output *output, const GroupFilters *filters)
+{
+	auto put_one = [&](bson_t *out, const char *key)
+	{
+		put_list(out, key, "$cond",
+				 [&](bson_t *cond)
+				 {
+					 put_is_null(cond, "0", output->path);
+					 BSON_APPEND_INT32(cond, "1", 0);
+					 BSON_APPEND_INT32(cond, "2", 1);
+				 });
+	};
+
+	put_unary(group, name, "$sum", [&](bson_t *sum, const char *op)
+			  { put_filtered(sum, op, output->filter, filters, false, put_one, put_zero); });
 }
 
 /*
  * A long first, also on the way to a decimal: MongoDB keeps 15 digits of a double that becomes one.
  */
 static void
-put_sum(bson_t *group, const char *name, const Output *output)
+put_sum(bson_t *group, const char *name, const Output *output, const GroupFilters *filters)
 {
-	put_unary(group, name, "$sum",
-			  [&](bson_t *sum, const char *op)
-			  {
-				  if (output->argument != INT8OID)
-				  {
-					  put_converted(sum, op, output->path, "long");
-					  return;
-				  }
-				  put_unary(sum, op, "$toDecimal",
-							[&](bson_t *call, const char *decimal)
-							{ put_converted(call, decimal, output->path, "long"); });
-			  });
+	auto put_term = [&](bson_t *out, const char *key)
+	{
+		if (output->argument != INT8OID)
+		{
+			put_converted(out, key, output->path, "long");
+			return;
+		}
+		put_unary(out, key, "$toDecimal", [&](bson_t *call, const char *decimal)
+				  { put_converted(call, decimal, output->path, "long"); });
+	};
+
+	put_unary(group, name, "$sum", [&](bson_t *sum, const char *op)
+			  { put_filtered(sum, op, output->filter, filters, false, put_term, put_null); });
 }
 
 static void
-put_output(bson_t *group, int number, const Output *output)
+put_output(bson_t *group, int number, const Output *output, const GroupFilters *filters)
 {
+	auto put_one = [](bson_t *out, const char *key) { BSON_APPEND_INT32(out, key, 1); };
+	auto put_value = [&](bson_t *out, const char *key)
+	{ put_column_value(out, key, output->path, field_kind(output->argument)); };
 	const char *name = psprintf("v%d", number);
 
 	switch (output->kind)
 	{
 		case OutputKind::key:
+		case OutputKind::count_distinct:
 			break;
 		case OutputKind::count_rows:
-			put_unary(group, name, "$sum",
-					  [&](bson_t *sum, const char *op) { BSON_APPEND_INT32(sum, op, 1); });
+			put_unary(group, name, "$sum", [&](bson_t *sum, const char *op)
+					  { put_filtered(sum, op, output->filter, filters, false, put_one, put_zero); });
 			break;
 		case OutputKind::count_values:
-			put_count_values(group, name, output->path);
+			put_count_values(group, name, output, filters);
 			break;
 		case OutputKind::sum:
 		case OutputKind::average:
-			put_sum(group, name, output);
-			put_count_values(group, psprintf("n%d", number), output->path);
+			put_sum(group, name, output, filters);
+			put_count_values(group, psprintf("n%d", number), output, filters);
 			break;
 		case OutputKind::least:
 		case OutputKind::greatest:
 			put_unary(group, name, output->kind == OutputKind::least ? "$min" : "$max",
-					  [&](bson_t *call, const char *op)
-					  { put_column_value(call, op, output->path, field_kind(output->argument)); });
+					  [&](bson_t *call, const char *op) {
+						  put_filtered(call, op, output->filter, filters, false, put_value,
+									   put_null);
+					  });
 			break;
 	}
 }
 
-static void
-put_keys(bson_t *group, List *outputs)
+static bool
+has_keys(List *outputs)
 {
-	bson_t keys;
-	bool any = false;
-	int i = 0;
 	ListCell *cell;
 
 	foreach (cell, outputs)
 	{
 		Output output = output_from_list(lfirst_node(List, cell));
-		any = any || output.kind == OutputKind::key;
+		if (output.kind == OutputKind::key)
+			return true;
 	}
-	if (!any)
+	return false;
+}
+
+/* The keys under _id, each as "put" writes it under its name. */
+template <class Put>
+static void
+put_keys(bson_t *group, List *outputs, const Output *distinct, Put put)
+{
+	bson_t keys;
+	int i = 0;
+	ListCell *cell;
+
+	if (!has_keys(outputs) && distinct == nullptr)
 	{
 		BSON_APPEND_NULL(group, "_id");
 		return;
@@ -327,25 +357,76 @@ put_keys(bson_t *group, List *outputs)
 	{
 		Output output = output_from_list(lfirst_node(List, cell));
 		if (output.kind == OutputKind::key)
-			put_column_value(&keys, psprintf("v%d", i), output.path, field_kind(output.argument));
+			put(&keys, psprintf("v%d", i), &output);
 		i++;
 	}
+	if (distinct != nullptr)
+		put(&keys, "d", distinct);
 	bson_append_document_end(group, &keys);
 }
 
 void
-put_exact_group(bson_t *group, List *outputs, List *guards)
+put_exact_group(bson_t *group, List *outputs, List *guards, const GroupFilters *filters)
 {
 	int i = 0;
 	ListCell *cell;
 
-	put_keys(group, outputs);
+	put_keys(group, outputs, find_distinct(outputs),
+			 [](bson_t *keys, const char *name, const Output *key)
+			 { put_column_value(keys, name, key->path, field_kind(key->argument)); });
 	foreach (cell, outputs)
 	{
 		Output output = output_from_list(lfirst_node(List, cell));
-		put_output(group, i++, &output);
+		put_output(group, i++, &output, filters);
 	}
 	put_misfits(group, guards);
+}
+
+static void
+put_output_merge(bson_t *group, int number, const Output *output)
+{
+	const char *name = psprintf("v%d", number);
+
+	switch (output->kind)
+	{
+		case OutputKind::key:
+			break;
+		case OutputKind::count_distinct:
+			put_count_distinct(group, name);
+			break;
+		case OutputKind::sum:
+		case OutputKind::average:
+			put_merged(group, name, "$sum");
+			put_merged(group, psprintf("n%d", number), "$sum");
+			break;
+		case OutputKind::least:
+			put_merged(group, name, "$min");
+			break;
+		case OutputKind::greatest:
+			put_merged(group, name, "$max");
+			break;
+		case OutputKind::count_rows:
+		case OutputKind::count_values:
+			put_merged(group, name, "$sum");
+			break;
+	}
+}
+
+void
+put_exact_merge(bson_t *group, List *outputs, List *guards)
+{
+	int i = 0;
+	ListCell *cell;
+
+	put_keys(group, outputs, nullptr, [](bson_t *keys, const char *name, const Output *key)
+			 { put_field(keys, name, psprintf("_id.%s", name)); });
+	foreach (cell, outputs)
+	{
+		Output output = output_from_list(lfirst_node(List, cell));
+		put_output_merge(group, i++, &output);
+	}
+	if (guards != NIL)
+		put_merged(group, "misfits", "$sum");
 }
 
 } // namespace bridge

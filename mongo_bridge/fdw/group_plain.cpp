@@ -19,17 +19,17 @@
  * groups are kept until the last one has passed (scan.cpp).
  */
 #include "../bson/value.h"
-#include "expression.h"
 #include "grouping.h"
 
 namespace bridge
 {
 
-/* {op: "$path"}; without an op the number of values that are not null. */
+/* {op: "$path"}; without an op the number of values that are not null, or of documents if the path is empty. */
 struct Accumulator
 {
 	const char *op;
 	const char *path;
+	int filter;
 };
 
 struct PlainOutput
@@ -66,6 +66,7 @@ struct PlainGroup
 	PlainGuard *guards;
 	int guard_count;
 	int number_count; /* of the guards that are keys */
+	const char *distinct; /* path of the column whose different values are counted; null: none */
 };
 
 /*
@@ -74,7 +75,7 @@ struct PlainGroup
 
 /* The number of an accumulator, which is made if there is none like it. */
 static int
-accumulator(PlainGroup *plain, const char *op, const char *path)
+accumulator(PlainGroup *plain, const char *op, const char *path, int filter = -1)
 {
 	int number = 0;
 	ListCell *cell;
@@ -82,7 +83,7 @@ accumulator(PlainGroup *plain, const char *op, const char *path)
 	foreach (cell, plain->accumulators)
 	{
 		auto *other = static_cast<Accumulator *>(lfirst(cell));
-		if (strcmp(other->path, path) == 0 && (op == nullptr) == (other->op == nullptr) &&
+		if (other->filter == filter && strcmp(other->path, path) == 0 && (op == nullptr) == (other->op == nullptr) &&
 			(op == nullptr || strcmp(other->op, op) == 0))
 			return number;
 		number++;
@@ -91,6 +92,7 @@ accumulator(PlainGroup *plain, const char *op, const char *path)
 	auto *added = static_cast<Accumulator *>(palloc(sizeof(Accumulator)));
 	added->op = op;
 	added->path = path;
+	added->filter = filter;
 	plain->accumulators = lappend(plain->accumulators, added);
 	return number;
 }
@@ -147,6 +149,9 @@ add_output(PlainGroup *plain, const Output *output)
 			return true;
 		case OutputKind::count_rows:
 			break;
+		case OutputKind::count_distinct:
+			plain->distinct = output->path;
+			break;
 		case OutputKind::count_values:
 			/* jsonb shows a MinKey, which is less than null, and has no guard. */
 			if (output->argument == JSONBOID || output->argument == JSONOID)
@@ -154,18 +159,21 @@ add_output(PlainGroup *plain, const Output *output)
 			break;
 		case OutputKind::sum:
 		case OutputKind::average:
-			added->value = accumulator(plain, "$sum", output->path);
+			added->value = accumulator(plain, "$sum", output->path, output->filter);
 			break;
 		case OutputKind::least:
-			added->value = accumulator(plain, "$min", output->path);
+			added->value = accumulator(plain, "$min", output->path, output->filter);
 			break;
 		case OutputKind::greatest:
-			added->value = accumulator(plain, "$max", output->path);
+			added->value = accumulator(plain, "$max", output->path, output->filter);
 			break;
 	}
-	if ((output->kind == OutputKind::count_values || output->kind == OutputKind::average) &&
-		!added->output.not_null)
-		added->count = accumulator(plain, nullptr, output->path);
+	bool counts = output->kind == OutputKind::count_values || output->kind == OutputKind::average;
+	if (output->filter >= 0)
+		counts = output->kind != OutputKind::least && output->kind != OutputKind::greatest;
+	if (counts && (output->filter >= 0 || !added->output.not_null))
+		added->count = accumulator(plain, nullptr, added->output.not_null ? "" : output->path,
+								   output->filter);
 	return true;
 }
 
@@ -207,61 +215,114 @@ has_bare_key(const PlainGroup *plain)
 	return plain->key_count == 1 && plain->number_count == 0;
 }
 
+/* Each key under its name, as "put" writes it. */
+template <class PutKey, class PutNumber>
 static void
-put_key_document(bson_t *group, const PlainGroup *plain)
+put_key_document(bson_t *group, const PlainGroup *plain, const char *distinct, PutKey put_key,
+				 PutNumber put_number)
 {
 	bson_t keys;
 
 	BSON_APPEND_DOCUMENT_BEGIN(group, "_id", &keys);
 	for (int i = 0; i < plain->count; i++)
-	{
-		const Output *output = &plain->outputs[i].output;
-		if (output->kind == OutputKind::key)
-			put_field(&keys, psprintf("v%d", i), output->path);
-	}
+		if (plain->outputs[i].output.kind == OutputKind::key)
+			put_key(&keys, psprintf("v%d", i), plain->outputs[i].output.path);
 	for (int i = 0; i < plain->guard_count; i++)
-	{
-		const PlainGuard *guard = &plain->guards[i];
-		if (guard->numbers)
-			put_unary(&keys, psprintf("n%d", i), "$isNumber",
-					  [&](bson_t *call, const char *op) { put_field(call, op, guard->path); });
-	}
+		if (plain->guards[i].numbers)
+			put_number(&keys, psprintf("n%d", i), plain->guards[i].path);
+	if (distinct != nullptr)
+		put_field(&keys, "d", distinct);
 	bson_append_document_end(group, &keys);
+}
+
+static void
+put_is_number(bson_t *keys, const char *name, const char *path)
+{
+	put_unary(keys, name, "$isNumber",
+			  [&](bson_t *call, const char *op) { put_field(call, op, path); });
+}
+
+static void
+put_bare_key(bson_t *group, const PlainGroup *plain)
+{
+	for (int i = 0; i < plain->count; i++)
+		if (plain->outputs[i].output.kind == OutputKind::key)
+			put_field(group, "_id",
+					  plain->distinct != nullptr ? psprintf("_id.v%d", i)
+												 : plain->outputs[i].output.path);
 }
 
 static void
 put_keys(bson_t *group, const PlainGroup *plain)
 {
-	if (plain->key_count + plain->number_count == 0)
+	if (plain->distinct == nullptr && plain->key_count + plain->number_count == 0)
 		BSON_APPEND_NULL(group, "_id");
-	else if (!has_bare_key(plain))
-		put_key_document(group, plain);
+	else if (plain->distinct == nullptr && has_bare_key(plain))
+		put_bare_key(group, plain);
 	else
-		for (int i = 0; i < plain->count; i++)
-			if (plain->outputs[i].output.kind == OutputKind::key)
-				put_field(group, "_id", plain->outputs[i].output.path);
+		put_key_document(group, plain, plain->distinct, put_field, put_is_number);
 }
 
-/* The number of values: null and missing are not greater than null. */
+/* The keys of the groups that are put together. */
 static void
-put_count(bson_t *group, const char *name, const char *path)
+put_merged_keys(bson_t *group, const PlainGroup *plain)
 {
-	put_unary(group, name, "$sum",
-			  [&](bson_t *sum, const char *op)
-			  {
-				  put_list(sum, op, "$cond",
-						   [&](bson_t *cond)
-						   {
-							   put_list(cond, "0", "$gt",
-										[&](bson_t *pair)
-										{
-											put_field(pair, "0", path);
-											BSON_APPEND_NULL(pair, "1");
-										});
-							   BSON_APPEND_INT32(cond, "1", 1);
-							   BSON_APPEND_INT32(cond, "2", 0);
-						   });
-			  });
+	auto put = [](bson_t *keys, const char *name, const char *path)
+	{ put_field(keys, name, psprintf("_id.%s", name)); };
+
+	if (plain->key_count + plain->number_count == 0)
+		BSON_APPEND_NULL(group, "_id");
+	else if (has_bare_key(plain))
+		put_bare_key(group, plain);
+	else
+		put_key_document(group, plain, nullptr, put, put);
+}
+
+/* 1 for a document that is counted: null and missing are not greater than null. */
+static void
+put_one(bson_t *out, const char *key, const char *path)
+{
+	if (path[0] == '\0')
+	{
+		BSON_APPEND_INT32(out, key, 1);
+		return;
+	}
+	put_list(out, key, "$cond",
+			 [&](bson_t *cond)
+			 {
+				 put_list(cond, "0", "$gt",
+						  [&](bson_t *pair)
+						  {
+							  put_field(pair, "0", path);
+							  BSON_APPEND_NULL(pair, "1");
+						  });
+				 BSON_APPEND_INT32(cond, "1", 1);
+				 BSON_APPEND_INT32(cond, "2", 0);
+			 });
+}
+
+static void
+put_accumulator(bson_t *group, const char *name, const Accumulator *added,
+				const GroupFilters *filters)
+{
+	bool counts = added->op == nullptr;
+	auto put_value = [&](bson_t *out, const char *key)
+	{
+		if (counts)
+			put_one(out, key, added->path);
+		else
+			put_field(out, key, added->path);
+	};
+	auto put_nothing = [&](bson_t *out, const char *key)
+	{
+		if (counts)
+			BSON_APPEND_INT32(out, key, 0);
+		else
+			BSON_APPEND_NULL(out, key);
+	};
+
+	put_unary(group, name, counts ? "$sum" : added->op, [&](bson_t *call, const char *op)
+			  { put_filtered(call, op, added->filter, filters, true, put_value, put_nothing); });
 }
 
 static bool
@@ -270,16 +331,17 @@ needs_rows(const PlainGroup *plain)
 	for (int i = 0; i < plain->count; i++)
 	{
 		const PlainOutput *output = &plain->outputs[i];
-		if (output->output.kind == OutputKind::count_rows ||
+		if (output->output.filter < 0 &&
+			(output->output.kind == OutputKind::count_rows ||
 			(output->output.not_null && (output->output.kind == OutputKind::count_values ||
-										 output->output.kind == OutputKind::average)))
+										 output->output.kind == OutputKind::average))))
 			return true;
 	}
 	return false;
 }
 
 void
-put_plain_group(bson_t *group, const PlainGroup *plain)
+put_plain_group(bson_t *group, const PlainGroup *plain, const GroupFilters *filters)
 {
 	int i = 0;
 	ListCell *cell;
@@ -289,16 +351,25 @@ put_plain_group(bson_t *group, const PlainGroup *plain)
 		put_unary(group, "rows", "$sum",
 				  [](bson_t *sum, const char *op) { BSON_APPEND_INT32(sum, op, 1); });
 	foreach (cell, plain->accumulators)
+		put_accumulator(group, psprintf("a%d", i++), static_cast<Accumulator *>(lfirst(cell)),
+						filters);
+}
+
+void
+put_plain_merge(bson_t *group, const PlainGroup *plain)
+{
+	int i = 0;
+	ListCell *cell;
+
+	put_merged_keys(group, plain);
+	if (needs_rows(plain))
+		put_merged(group, "rows", "$sum");
+	foreach (cell, plain->accumulators)
 	{
 		auto *added = static_cast<Accumulator *>(lfirst(cell));
-		const char *name = psprintf("a%d", i++);
-
-		if (added->op == nullptr)
-			put_count(group, name, added->path);
-		else
-			put_unary(group, name, added->op,
-					  [&](bson_t *call, const char *op) { put_field(call, op, added->path); });
+		put_merged(group, psprintf("a%d", i++), added->op == nullptr ? "$sum" : added->op);
 	}
+	put_count_distinct(group, "distinct");
 }
 
 /*
@@ -461,6 +532,17 @@ guard_agrees(const PlainGroup *plain, int number, const bson_t *group)
 	}
 }
 
+/* The guard's own sum is of all documents: in the sum of some of them there may be less that cancels out. */
+static bool
+filtered_sum_agrees(const PlainOutput *output, const bson_t *group)
+{
+	bool sum = output->output.kind == OutputKind::sum || output->output.kind == OutputKind::average;
+	bson_iter_t field;
+
+	return output->output.filter < 0 || !sum ||
+		   (find_accumulator(group, output->value, &field) && is_whole(bson_iter_type(&field)));
+}
+
 bool
 plain_group_agrees(PlainGroup *plain, const bson_t *group)
 {
@@ -468,22 +550,26 @@ plain_group_agrees(PlainGroup *plain, const bson_t *group)
 		if (!guard_agrees(plain, i, group))
 			return false;
 	for (int i = 0; i < plain->count; i++)
-		if (plain->outputs[i].output.kind == OutputKind::key && !key_agrees(plain, group, i))
+		if (!filtered_sum_agrees(&plain->outputs[i], group) ||
+			(plain->outputs[i].output.kind == OutputKind::key && !key_agrees(plain, group, i)))
 			return false;
 	return true;
 }
 
 /* A sum of no values is 0 there and NULL here: then there is no least value either. */
 static bool
-is_empty_sum(const PlainGroup *plain, const bson_t *group, const Output *output)
+is_empty_sum(const PlainGroup *plain, const bson_t *group, const PlainOutput *sum)
 {
+	const Output *output = &sum->output;
 	bson_iter_t least;
 	int number = 0;
 	ListCell *cell;
 
 	if ((output->kind != OutputKind::sum && output->kind != OutputKind::average) ||
-		is_all_numbers(plain, output->path))
+		(output->filter < 0 && is_all_numbers(plain, output->path)))
 		return false;
+	if (output->filter >= 0)
+		return !find_accumulator(group, sum->count, &least) || bson_iter_as_int64(&least) == 0;
 	foreach (cell, plain->accumulators)
 	{
 		auto *other = static_cast<Accumulator *>(lfirst(cell));
@@ -504,9 +590,11 @@ plain_group_value(const PlainGroup *plain, const bson_t *group, int number, Plai
 	value->count = -1;
 	if (output->output.kind == OutputKind::key)
 		found = find_key(plain, group, number, &value->space);
+	else if (output->output.kind == OutputKind::count_distinct)
+		found = bson_iter_init_find(&value->space, group, "distinct");
 	else if (output->value >= 0)
 		found = find_accumulator(group, output->value, &value->space) &&
-				!is_empty_sum(plain, group, &output->output);
+				!is_empty_sum(plain, group, output);
 	else
 		found = output->count >= 0 ? find_accumulator(group, output->count, &value->space)
 								   : bson_iter_init_find(&value->space, group, "rows");

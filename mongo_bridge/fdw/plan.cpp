@@ -630,8 +630,13 @@ plan_group(PlannerInfo *root, const UpperPlan *upper, List *tlist)
 	PlanParts parts = divide_clauses(root, upper->table, upper->table->baserestrictinfo);
 	List *items = list_make5(parts.conditions, NIL, makeInteger(-1), makeInteger(-1), NIL);
 
+	List *filters = NIL;
+	ListCell *cell;
+
+	foreach (cell, upper->grouped->filters)
+		filters = lappend(filters, add_condition(static_cast<Shippable *>(lfirst(cell)), &parts));
 	items = lappend(items, NIL);
-	items = lappend(items, upper->grouped->item);
+	items = lappend(items, lappend(list_copy(upper->grouped->item), filters));
 	return make_foreignscan(tlist, upper->grouped->having, 0, parts.operands, items,
 							upper->grouped->slot, NIL, nullptr);
 }

@@ -322,7 +322,14 @@ for my $aggregate ('sum(v)', 'avg(v)', 'min(v)', 'max(v)')
 {
 	unlike(plan_of("SELECT $aggregate FROM clean_flat_$_"), qr/"\$group"/, "$aggregate of $_ is not") for 'float8', 'decimal';
 }
-unlike(plan_of("SELECT $_ FROM clean_flat_int4"), qr/"\$group"/, "$_ is not") for 'count(DISTINCT v)', 'count(v) FILTER (WHERE k > 1)', 'array_agg(v)', 'sum(v + 1)', 'stddev(v)';
+for my $aggregate ('count(DISTINCT v)', 'count(DISTINCT v), sum(k), count(*), max(DISTINCT v)', map({ "$_ FILTER (WHERE k > 5 AND (v IS NULL OR v <> 3))" } 'count(*)', 'count(v)', 'sum(v)', 'avg(v)', 'min(v)', 'max(v)'), 'count(*) FILTER (WHERE v IN (1, 2) IS NOT TRUE), count(*)')
+{
+	like(plan_of("SELECT $aggregate FROM clean_flat_int4"), qr/"\$group"/, "$aggregate is pushed");
+	is($node->safe_psql('postgres', "SELECT $aggregate FROM clean_flat_int4"), $node->safe_psql('postgres', "SELECT $aggregate FROM reference_flat_int4"), "$aggregate: the same answer");
+	my ($failed, $nothing, $words) = $node->psql('postgres', "SELECT $aggregate FROM dirty_flat_int4");
+	like($words, qr/documents do not fit foreign table "dirty_flat_int4"/, "$aggregate: values that do not fit are an error");
+}
+unlike(plan_of("SELECT $_ FROM clean_flat_int4"), qr/"\$group"/, "$_ is not") for 'count(DISTINCT v), count(DISTINCT k)', 'sum(DISTINCT v)', 'count(DISTINCT v) FILTER (WHERE k > 1)', 'count(v) FILTER (WHERE k + 1 > 1)', 'count(v) FILTER (WHERE random() > 0.5)', 'count(DISTINCT v + 1)', 'array_agg(v)', 'sum(v + 1)', 'stddev(v)';
 like(plan_of('SELECT v, count(*) FROM clean_flat_text GROUP BY v HAVING count(*) > 1'), qr/Filter: .*count\(\*\).*"\$group"/s, 'groups, and HAVING on them');
 like(plan_of("SELECT DISTINCT $_"), qr/^Foreign Scan|\n *-> *Foreign Scan.*"\$group"/s, "DISTINCT $_ is pushed") for 'v FROM clean_flat_text', 'v, k FROM clean_flat_int4 WHERE k > 1';
 like(plan_of('SELECT DISTINCT v FROM clean_flat_text ORDER BY v LIMIT 2'), qr/^Limit.*Sort.*"\$group"/s, 'below a sort');
