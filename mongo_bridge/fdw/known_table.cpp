@@ -28,7 +28,7 @@ struct KnownGrouping
 };
 
 /* A session may serve many tenants, each with a database of its own. */
-static constexpr long max_known = 10000;
+static constexpr long max_known = 1000;
 
 static HTAB *collections = nullptr;
 static HTAB *groupings = nullptr;
