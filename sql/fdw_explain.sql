@@ -206,6 +206,14 @@ EXPLAIN (VERBOSE, COSTS OFF) SELECT task_id FROM tasks;
 EXPLAIN (VERBOSE, COSTS OFF) SELECT task_id FROM tasks WHERE status = 'open' LIMIT 1;
 SELECT * FROM tasks;
 
+-- a read concern: the table's, else the server's
+ALTER SERVER nowhere OPTIONS (ADD read_concern 'majority');
+EXPLAIN (VERBOSE, COSTS OFF) SELECT task_id FROM tasks WHERE status = 'open';
+ALTER FOREIGN TABLE tasks OPTIONS (ADD read_concern 'local');
+EXPLAIN (VERBOSE, COSTS OFF) SELECT count(*) FROM tasks;
+ALTER FOREIGN TABLE tasks OPTIONS (DROP read_concern);
+ALTER SERVER nowhere OPTIONS (DROP read_concern);
+
 -- pushdown 'false', a batch size
 ALTER FOREIGN TABLE docs OPTIONS (ADD pushdown 'false', ADD batch_size '100');
 EXPLAIN (VERBOSE, COSTS OFF) SELECT i4 FROM docs WHERE i4 = 3 LIMIT 5;

@@ -34,7 +34,7 @@ BEGIN
     FOREACH bad SLICE 1 IN ARRAY ARRAY[
         ['hosts', ''], ['hosts', 'a b'], ['hosts', 'db1:'], ['hosts', 'db1:0'], ['hosts', 'db1:65536'], ['hosts', 'db1:1x'], ['hosts', ',db1'], ['hosts', 'db1,'],
         ['hosts', 'db1/admin'], ['hosts', 'db1?tls=false'], ['hosts', '[::1'], ['hosts', '[::1]27017'], ['hosts', ':27017'],
-        ['read_preference', 'any'], ['tls', 'maybe'], ['connect_timeout', '0'], ['connect_timeout', '-1'], ['connect_timeout', '1s'], ['connect_timeout', '2147483648'],
+        ['read_preference', 'any'], ['read_concern', 'any'], ['tls', 'maybe'], ['connect_timeout', '0'], ['connect_timeout', '-1'], ['connect_timeout', '1s'], ['connect_timeout', '2147483648'],
         ['connect_timeout', '1.5'], ['socket_timeout', 'never'], ['credentials', '']]
     LOOP
         BEGIN

@@ -250,6 +250,18 @@ put_simple_collation(bson_t *command)
 	bson_append_document_end(command, &collation);
 }
 
+static void
+put_read_concern(bson_t *command, const FindCommand *find)
+{
+	bson_t concern;
+
+	if (find->read_concern == nullptr)
+		return;
+	BSON_APPEND_DOCUMENT_BEGIN(command, "readConcern", &concern);
+	BSON_APPEND_UTF8(&concern, "level", find->read_concern);
+	bson_append_document_end(command, &concern);
+}
+
 static bool
 deparse_find(const FindCommand *find, const bson_t *filter, bson_t *command)
 {
@@ -275,6 +287,7 @@ deparse_find(const FindCommand *find, const bson_t *filter, bson_t *command)
 		put_simple_collation(command);
 	if (find->batch_size > 0)
 		BSON_APPEND_INT32(command, "batchSize", find->batch_size);
+	put_read_concern(command, find);
 	return true;
 }
 
@@ -312,6 +325,7 @@ put_pipeline(bson_t *command, const FindCommand *find, const Items *stages)
 {
 	put_aggregate(command, find->collection, stages, find->batch_size);
 	put_simple_collation(command);
+	put_read_concern(command, find);
 }
 
 static bool

@@ -245,6 +245,7 @@ struct FindCommand
 	Operand *limit; /* null: none */
 	Operand *offset;
 	int batch_size;
+	const char *read_concern; /* null: the server's default, or the transaction's own */
 };
 
 /* Writes the command; false if no document can match, so that there is nothing to ask. */

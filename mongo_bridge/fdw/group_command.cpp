@@ -263,7 +263,8 @@ put_count_values(bson_t *group, const char *name, const Output *output, const Gr
 				 });
 	};
 
-	put_unary(group, name, "$sum", [&](bson_t *sum, const char *op)
+	put_unary(group, name, "$sum",
+			  [&](bson_t *sum, const char *op)
 			  { put_filtered(sum, op, output->filter, filters, false, put_one, put_zero); });
 }
 
@@ -280,11 +281,13 @@ put_sum(bson_t *group, const char *name, const Output *output, const GroupFilter
 			put_converted(out, key, output->path, "long");
 			return;
 		}
-		put_unary(out, key, "$toDecimal", [&](bson_t *call, const char *decimal)
+		put_unary(out, key, "$toDecimal",
+				  [&](bson_t *call, const char *decimal)
 				  { put_converted(call, decimal, output->path, "long"); });
 	};
 
-	put_unary(group, name, "$sum", [&](bson_t *sum, const char *op)
+	put_unary(group, name, "$sum",
+			  [&](bson_t *sum, const char *op)
 			  { put_filtered(sum, op, output->filter, filters, false, put_term, put_null); });
 }
 
@@ -302,8 +305,10 @@ put_output(bson_t *group, int number, const Output *output, const GroupFilters *
 		case OutputKind::count_distinct:
 			break;
 		case OutputKind::count_rows:
-			put_unary(group, name, "$sum", [&](bson_t *sum, const char *op)
-					  { put_filtered(sum, op, output->filter, filters, false, put_one, put_zero); });
+			put_unary(group, name, "$sum",
+					  [&](bson_t *sum, const char *op) {
+						  put_filtered(sum, op, output->filter, filters, false, put_one, put_zero);
+					  });
 			break;
 		case OutputKind::count_values:
 			put_count_values(group, name, output, filters);
@@ -315,11 +320,10 @@ put_output(bson_t *group, int number, const Output *output, const GroupFilters *
 			break;
 		case OutputKind::least:
 		case OutputKind::greatest:
-			put_unary(group, name, output->kind == OutputKind::least ? "$min" : "$max",
-					  [&](bson_t *call, const char *op) {
-						  put_filtered(call, op, output->filter, filters, false, put_value,
-									   put_null);
-					  });
+			put_unary(
+				group, name, output->kind == OutputKind::least ? "$min" : "$max",
+				[&](bson_t *call, const char *op)
+				{ put_filtered(call, op, output->filter, filters, false, put_value, put_null); });
 			break;
 	}
 }
@@ -418,7 +422,8 @@ put_exact_merge(bson_t *group, List *outputs, List *guards)
 	int i = 0;
 	ListCell *cell;
 
-	put_keys(group, outputs, nullptr, [](bson_t *keys, const char *name, const Output *key)
+	put_keys(group, outputs, nullptr,
+			 [](bson_t *keys, const char *name, const Output *key)
 			 { put_field(keys, name, psprintf("_id.%s", name)); });
 	foreach (cell, outputs)
 	{

@@ -208,7 +208,8 @@ put_membership(bson_t *out, const char *key, const Condition *condition, const O
 		put_pair(to, name, "$in", condition, filter,
 				 [&](bson_t *pair, const char *second)
 				 {
-					 put_unary(pair, second, "$literal", [&](bson_t *call, const char *op)
+					 put_unary(pair, second, "$literal",
+							   [&](bson_t *call, const char *op)
 							   { BSON_APPEND_ARRAY(call, op, values.array); });
 				 });
 	};
@@ -269,7 +270,7 @@ round_date(Condition *condition, const Operand *operand)
 	microseconds = microseconds_value(operand, condition->kind);
 	if (TIMESTAMP_NOT_FINITE(microseconds))
 		return TIMESTAMP_IS_NOBEGIN(microseconds) == upward ? Outcome::everything
-															 : Outcome::nothing;
+															: Outcome::nothing;
 	/* Between two milliseconds: at most the lower one, which is the value that is sent. */
 	condition->comparison = upward ? Comparison::greater : Comparison::less_equal;
 	return Outcome::condition;
@@ -288,7 +289,8 @@ put_comparison(bson_t *out, const char *key, Condition condition, const Operand 
 		put_pair(to, name, operator_of(condition.comparison), &condition, filter,
 				 [&](bson_t *pair, const char *second)
 				 {
-					 put_unary(pair, second, "$literal", [&](bson_t *call, const char *op)
+					 put_unary(pair, second, "$literal",
+							   [&](bson_t *call, const char *op)
 							   { append_value(call, op, condition.kind, operand); });
 				 });
 	};
@@ -319,7 +321,8 @@ put_leaf(bson_t *out, const char *key, const Condition *condition, const Filter 
 		put_pair(out, key, operator_of(condition->comparison), condition, filter,
 				 [&](bson_t *pair, const char *second)
 				 {
-					 put_unary(pair, second, "$param", [&](bson_t *call, const char *op)
+					 put_unary(pair, second, "$param",
+							   [&](bson_t *call, const char *op)
 							   { BSON_APPEND_UTF8(call, op, operand->name); });
 				 });
 	else if (operand->isnull)

@@ -65,7 +65,7 @@ struct PlainGroup
 	int key_count;
 	PlainGuard *guards;
 	int guard_count;
-	int number_count; /* of the guards that are keys */
+	int number_count;	  /* of the guards that are keys */
 	const char *distinct; /* path of the column whose different values are counted; null: none */
 };
 
@@ -83,7 +83,8 @@ accumulator(PlainGroup *plain, const char *op, const char *path, int filter = -1
 	foreach (cell, plain->accumulators)
 	{
 		auto *other = static_cast<Accumulator *>(lfirst(cell));
-		if (other->filter == filter && strcmp(other->path, path) == 0 && (op == nullptr) == (other->op == nullptr) &&
+		if (other->filter == filter && strcmp(other->path, path) == 0 &&
+			(op == nullptr) == (other->op == nullptr) &&
 			(op == nullptr || strcmp(other->op, op) == 0))
 			return number;
 		number++;
@@ -172,8 +173,8 @@ add_output(PlainGroup *plain, const Output *output)
 	if (output->filter >= 0)
 		counts = output->kind != OutputKind::least && output->kind != OutputKind::greatest;
 	if (counts && (output->filter >= 0 || !added->output.not_null))
-		added->count = accumulator(plain, nullptr, added->output.not_null ? "" : output->path,
-								   output->filter);
+		added->count =
+			accumulator(plain, nullptr, added->output.not_null ? "" : output->path, output->filter);
 	return true;
 }
 
@@ -321,7 +322,8 @@ put_accumulator(bson_t *group, const char *name, const Accumulator *added,
 			BSON_APPEND_NULL(out, key);
 	};
 
-	put_unary(group, name, counts ? "$sum" : added->op, [&](bson_t *call, const char *op)
+	put_unary(group, name, counts ? "$sum" : added->op,
+			  [&](bson_t *call, const char *op)
 			  { put_filtered(call, op, added->filter, filters, true, put_value, put_nothing); });
 }
 
@@ -333,8 +335,8 @@ needs_rows(const PlainGroup *plain)
 		const PlainOutput *output = &plain->outputs[i];
 		if (output->output.filter < 0 &&
 			(output->output.kind == OutputKind::count_rows ||
-			(output->output.not_null && (output->output.kind == OutputKind::count_values ||
-										 output->output.kind == OutputKind::average))))
+			 (output->output.not_null && (output->output.kind == OutputKind::count_values ||
+										  output->output.kind == OutputKind::average))))
 			return true;
 	}
 	return false;

@@ -125,8 +125,8 @@ known_group_try(Oid foreign_table, List *item)
 void
 remember_group_try(Oid foreign_table, List *item, GroupTry attempt)
 {
-	auto *known =
-		static_cast<KnownGrouping *>(lookup(&groupings, foreign_table, item_name(item), HASH_ENTER));
+	auto *known = static_cast<KnownGrouping *>(
+		lookup(&groupings, foreign_table, item_name(item), HASH_ENTER));
 
 	known->attempt = attempt;
 }

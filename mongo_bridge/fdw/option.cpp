@@ -24,6 +24,7 @@ enum class OptionKind
 	batch_size,
 	hosts,
 	read_preference,
+	read_concern,
 	database,
 	path
 };
@@ -43,6 +44,7 @@ static constexpr OptionRule rules[] = {
 	{"credentials", ForeignServerRelationId, OptionKind::text, false, true},
 	{"tls", ForeignServerRelationId, OptionKind::boolean, false, true},
 	{"read_preference", ForeignServerRelationId, OptionKind::read_preference, false, false},
+	{"read_concern", ForeignServerRelationId, OptionKind::read_concern, false, false},
 	{"connect_timeout", ForeignServerRelationId, OptionKind::milliseconds, false, false},
 	{"server_selection_timeout", ForeignServerRelationId, OptionKind::milliseconds, false, false},
 	{"socket_timeout", ForeignServerRelationId, OptionKind::milliseconds_or_never, false, false},
@@ -54,6 +56,7 @@ static constexpr OptionRule rules[] = {
 	{"collection", ForeignTableRelationId, OptionKind::text, true, false},
 	{"tenant_field", ForeignTableRelationId, OptionKind::path, false, false},
 	{"batch_size", ForeignTableRelationId, OptionKind::batch_size, false, false},
+	{"read_concern", ForeignTableRelationId, OptionKind::read_concern, false, false},
 	{"pushdown", ForeignTableRelationId, OptionKind::boolean, false, false},
 	{"updatable", ForeignTableRelationId, OptionKind::boolean, false, false},
 	{"truncatable", ForeignTableRelationId, OptionKind::boolean, false, false},
@@ -224,6 +227,19 @@ check_read_preference(const char *value)
 				 "It must be primary, primaryPreferred, secondary, secondaryPreferred or nearest.");
 }
 
+static void
+check_read_concern(const char *value)
+{
+	static constexpr const char *levels[] = {"local", "available", "majority", "linearizable",
+											 "snapshot"};
+
+	for (const char *level : levels)
+		if (strcmp(value, level) == 0)
+			return;
+	refuse_value("read_concern",
+				 "It must be local, available, majority, linearizable or snapshot.");
+}
+
 /* A path's components become keys of filters and projections, where a leading dollar would be an operator. */
 void
 check_path(const char *name, const char *value)
@@ -286,6 +302,9 @@ check_value(const OptionRule *rule, const char *value)
 			break;
 		case OptionKind::read_preference:
 			check_read_preference(value);
+			break;
+		case OptionKind::read_concern:
+			check_read_concern(value);
 			break;
 		case OptionKind::database:
 			check_database(value);
@@ -408,6 +427,7 @@ table_options(Oid foreign_table)
 {
 	ForeignTable *table = GetForeignTable(foreign_table);
 	List *options = table->options;
+	List *server_options = GetForeignServer(table->serverid)->options;
 	TableOptions result;
 
 	/* The validator has seen to them, unless the table was made before there was one. */
@@ -418,9 +438,11 @@ table_options(Oid foreign_table)
 	result.routed = strstr(result.database, tenant_placeholder) != nullptr;
 	result.batch_size = number_option(options, "batch_size", 0);
 	result.pushdown = boolean_option(options, "pushdown", true);
-	result.updatable = boolean_option(
-		options, "updatable",
-		boolean_option(GetForeignServer(table->serverid)->options, "updatable", true));
+	result.read_concern = text_option(options, "read_concern");
+	if (result.read_concern == nullptr)
+		result.read_concern = text_option(server_options, "read_concern");
+	result.updatable =
+		boolean_option(options, "updatable", boolean_option(server_options, "updatable", true));
 	result.truncatable = boolean_option(options, "truncatable", false);
 	return result;
 }

@@ -28,6 +28,7 @@ struct TableOptions
 	const char *tenant_field; /* null: documents are everybody's */
 	bool routed;			  /* the database follows the tenant */
 	int batch_size;			  /* documents of a batch; 0: not given */
+	const char *read_concern; /* the table's, else the server's; null: neither has one */
 	bool pushdown;			  /* false: every condition is evaluated here */
 	bool updatable;			  /* may be written, by its own option or else the server's */
 	bool truncatable;		  /* TRUNCATE may delete all documents */

@@ -97,6 +97,7 @@ describe_find(ForeignScan *plan, const TableOptions *options, Oid foreign_table,
 	find.collection = options->collection;
 	find.tenant_field = options->tenant_field;
 	find.batch_size = options->batch_size;
+	find.read_concern = options->read_concern;
 	find.conditions = plan_item(plan, PlanItem::conditions);
 	find.operands = static_cast<Operand *>(palloc0(sizeof(Operand) * Max(count, 1)));
 	find.sort = plan_item(plan, PlanItem::sort);
@@ -534,6 +535,11 @@ static bool
 open_scan(Scan *scan)
 {
 	bson_t *command = new_document();
+
+	/* A transaction of MongoDB has a read concern of its own. */
+	scan->find.read_concern = transaction_current(scan->server, scan->user) == nullptr
+								  ? scan->options.read_concern
+								  : nullptr;
 
 	if (!deparse_scan(&scan->find, command))
 		return false;

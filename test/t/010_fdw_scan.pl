@@ -249,6 +249,21 @@ $mongo->insert('test', 'other', '{"_id": 1, "n": 77}');
 is($node->safe_psql('postgres', q(PREPARE p AS SELECT sum(n) FROM many; EXECUTE p; EXECUTE p; ALTER FOREIGN TABLE many OPTIONS (SET collection 'other'); EXECUTE p;
 	ALTER FOREIGN TABLE many OPTIONS (SET collection 'many'); ALTER SERVER m OPTIONS (ADD application_name 'renamed'); EXECUTE p;)), "71994000\n71994000\n77\n71994000", 'altered options');
 
+# A read concern goes along, but not into a transaction, which has its own.
+$mongo->command('test', '{"profile": 2}');
+is($node->safe_psql('postgres', q(
+	ALTER SERVER m OPTIONS (ADD read_concern 'majority');
+	SELECT count(*) FROM (SELECT s FROM many WHERE n < 3 OFFSET 0) _;
+	SELECT count(*), sum(n) FROM many;
+	BEGIN;
+	INSERT INTO many VALUES (99999, 3, 'new');
+	SELECT count(*) FROM (SELECT s FROM many WHERE n < 4 OFFSET 0) _;
+	ROLLBACK;
+	ALTER SERVER m OPTIONS (DROP read_concern);)), "3\n12000|71994000\n5", 'a read concern');
+my @levels = map { $_->{command}{readConcern}{level} // 'none' } @{ $mongo->command('test', '{"find": "system.profile", "filter": {"ns": "test.many", "appName": "renamed", "op": {"$in": ["query", "command"]}, "command.txnNumber": {"$exists": false}}, "batchSize": 1000}')->{cursor}{firstBatch} };
+is("@levels", 'majority majority', 'of scans outside of transactions');
+$mongo->command('test', '{"profile": 0}');
+
 # A view of MongoDB, and a capped collection, are collections too.
 $mongo->command('test', '{"create": "first_ten", "viewOn": "many", "pipeline": [{"$match": {"n": {"$lt": 10}}}]}');
 $node->safe_psql('postgres', "CREATE FOREIGN TABLE first_ten (n int) SERVER m OPTIONS (database 'test', collection 'first_ten')");
