@@ -3,8 +3,7 @@
  *
  * The launcher starts a supervisor where a rollout runs: when one is started or resumed, and in every database after the
  * server's start, since a rollout that a crash interrupted goes on.  The supervisor starts as many workers as the
- * rollout asks for and tenancy.max_rollout_workers allows, and starts those again that end before it is over: after a
- * delay that grows, if they come to nothing.
+ * rollout asks for and tenancy.max_rollout_workers allows, and starts those again that end before it is over.
  *
  * A worker calls tenancy.rollout_step() in one transaction after another.  Its commits do not wait for the disk: a
  * tenant's tables and the row that says so are lost together, and done again.  The commit that ends the rollout waits.
@@ -14,6 +13,7 @@
  *
  * All of them connect as tenancy_worker, which may do nothing but call the functions of rollouts.
  */
+#include "child_worker.h"
 #include "service_worker.h"
 
 namespace tenancy
@@ -21,8 +21,6 @@ namespace tenancy
 namespace
 {
 
-constexpr int longest_delay_ms = 15 * 1000;
-constexpr int proven_after_ms = 200; /* a worker that lived so long has not failed again */
 constexpr const char *patient_lock_timeout = "30s";
 
 /* ---- queries ---- */
@@ -251,54 +249,54 @@ work(int rollout, SPIPlanPtr *plan, int64 *after)
 
 /* ---- the supervisor ---- */
 
-struct Child
-{
-	int rollout;
-	int number;
-	bool wanted;
-	BackgroundWorkerHandle *handle;
-	TimestampTz started;
-	TimestampTz next_start;
-	int failures;
-};
-
-List *children = NIL;
 Oid worker_role;
-bool out_of_slots = false;
 bool noted_problem = false;
 
 void
-want_child(int rollout, int number)
+describe_worker(const ChildWorker *child, BackgroundWorker *worker)
 {
-	ListCell *cell;
+	TenancyWorkerArguments arguments = {worker_role, child->subject};
 
-	foreach (cell, children)
-	{
-		Child *child = static_cast<Child *>(lfirst(cell));
-		if (child->rollout == rollout && child->number == number)
-		{
-			child->wanted = true;
-			return;
-		}
-	}
-
-	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
-	Child *child = static_cast<Child *>(palloc0(sizeof(Child)));
-	children = lappend(children, child);
-	MemoryContextSwitchTo(caller);
-	child->rollout = rollout;
-	child->number = number;
-	child->wanted = true;
+	strlcpy(worker->bgw_library_name, "tenancy", sizeof(worker->bgw_library_name));
+	strlcpy(worker->bgw_function_name, "tenancy_rollout_worker_main", BGW_MAXLEN);
+	snprintf(worker->bgw_name, BGW_MAXLEN, "tenancy rollout worker for rollout %u", child->subject);
+	strlcpy(worker->bgw_type, "tenancy rollout worker", BGW_MAXLEN);
+	memcpy(worker->bgw_extra, &arguments, sizeof(arguments));
 }
+
+void
+complain_of_slots(const ChildWorker *child)
+{
+	ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					  errmsg("out of background worker slots"),
+					  errdetail("A worker of rollout %u could not be started.", child->subject),
+					  errhint("Raise max_worker_processes, or let a session run it: CALL tenancy.run_rollout(%u);",
+							  child->subject)));
+}
+
+ChildWorkers
+rollout_workers()
+{
+	ChildWorkers workers = {};
+
+	workers.describe = describe_worker;
+	workers.complain = complain_of_slots;
+	workers.first_delay_ms = 100;
+	workers.proven_after_ms = 200;
+	workers.slot_delay_ms = 100;
+	workers.farewell_ms = -1; /* it finishes its tenant, and sees for itself */
+	return workers;
+}
+ChildWorkers children = rollout_workers();
 
 /* What the view of rollouts tells of workers that are not to be had. */
 void
 note_problem(int rollout)
 {
-	if (out_of_slots == noted_problem)
+	if (children.out_of_slots == noted_problem)
 		return;
 	(void) query("SELECT tenancy.note_rollout_problem($1::integer, $2)",
-				 {psprintf("%d", rollout), out_of_slots
+				 {psprintf("%d", rollout), children.out_of_slots
 											   ? "no background worker slot is free: raise "
 												 "max_worker_processes, or CALL tenancy.run_rollout()"
 											   : nullptr});
@@ -317,12 +315,10 @@ extension_is_here()
 bool
 read_wishes()
 {
-	ListCell *cell;
 	int budget = max_rollout_workers;
 	uint64 rollouts = 0;
 
-	foreach (cell, children)
-		static_cast<Child *>(lfirst(cell))->wanted = false;
+	want_no_children(&children);
 	begin();
 	if (extension_is_here())
 	{
@@ -335,123 +331,14 @@ read_wishes()
 			int workers = Min(budget, atoi(SPI_getvalue(table->vals[i], table->tupdesc, 2)));
 
 			for (int number = 0; number < workers; number++)
-				want_child(rollout, number);
+				want_child(&children, static_cast<Oid>(rollout), number);
 			budget -= workers;
 			note_problem(rollout);
 		}
-		noted_problem = out_of_slots;
+		noted_problem = children.out_of_slots;
 	}
 	commit();
 	return rollouts > 0;
-}
-
-void
-start_child(Child *child)
-{
-	BackgroundWorker worker;
-	TenancyWorkerArguments arguments = {worker_role, (Oid) child->rollout};
-
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	strlcpy(worker.bgw_library_name, "tenancy", sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "tenancy_rollout_worker_main", BGW_MAXLEN);
-	snprintf(worker.bgw_name, BGW_MAXLEN, "tenancy rollout worker for rollout %d", child->rollout);
-	strlcpy(worker.bgw_type, "tenancy rollout worker", BGW_MAXLEN);
-	worker.bgw_main_arg = ObjectIdGetDatum(MyDatabaseId);
-	memcpy(worker.bgw_extra, &arguments, sizeof(arguments));
-	worker.bgw_notify_pid = MyProcPid;
-
-	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
-	bool registered = RegisterDynamicBackgroundWorker(&worker, &child->handle);
-	MemoryContextSwitchTo(caller);
-
-	child->started = GetCurrentTimestamp();
-	if (!registered && !out_of_slots)
-		ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-						  errmsg("out of background worker slots"),
-						  errdetail("A worker of rollout %d could not be started.", child->rollout),
-						  errhint("Raise max_worker_processes, or let a session run it: "
-								  "CALL tenancy.run_rollout(%d);",
-								  child->rollout)));
-	out_of_slots = !registered;
-}
-
-void
-plan_next_start(Child *child)
-{
-	int64 delay = Min(longest_delay_ms, static_cast<int64>(100) << Min(child->failures, 10));
-
-	delay += (random() % 512) * delay / 2048;
-	child->failures++;
-	child->next_start = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay);
-}
-
-/* A worker that ended: because it had done its share, or by a failure. */
-void
-note_end(Child *child)
-{
-	pfree(child->handle);
-	child->handle = nullptr;
-	if (TimestampDifferenceExceeds(child->started, GetCurrentTimestamp(), proven_after_ms))
-		child->failures = 0;
-	else
-		plan_next_start(child);
-}
-
-/* Starts or ends one worker as wished; the milliseconds until it is due, or -1. */
-long
-attend(Child *child)
-{
-	pid_t pid;
-
-	if (child->handle && GetBackgroundWorkerPid(child->handle, &pid) == BGWH_STOPPED)
-		note_end(child);
-	if (child->handle || !child->wanted)
-		return -1; /* one that is not wanted finishes its tenant, sees that itself, and ends */
-	if (child->next_start > GetCurrentTimestamp())
-		return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), child->next_start);
-	start_child(child);
-	if (!child->handle)
-		plan_next_start(child);
-	return child->handle ? -1 : 100;
-}
-
-long
-attend_all()
-{
-	long wait = -1;
-	ListCell *cell;
-
-	foreach (cell, children)
-	{
-		Child *child = static_cast<Child *>(lfirst(cell));
-		long due = attend(child);
-
-		if (due >= 0)
-			wait = wait < 0 ? due : Min(wait, due);
-		if (!child->handle && !child->wanted)
-		{
-			children = foreach_delete_current(children, cell);
-			pfree(child);
-		}
-	}
-	return wait;
-}
-
-/* The workers end with their supervisor: its successor could not know them. */
-void
-end_children(int, Datum)
-{
-	ListCell *cell;
-
-	foreach (cell, children)
-	{
-		Child *child = static_cast<Child *>(lfirst(cell));
-		if (child->handle)
-			TerminateBackgroundWorker(child->handle);
-	}
 }
 
 } // namespace
@@ -469,14 +356,14 @@ tenancy_rollout_supervisor_main(Datum main_arg)
 
 	(void) service_start(main_arg, TENANCY_ROLLOUT_SUPERVISOR);
 	worker_role = GetUserId();
-	before_shmem_exit(end_children, (Datum) 0);
+	end_children_at_exit(&children);
 	for (;;)
 	{
 		bool any = read_wishes();
-		long wait = attend_all();
+		long wait = attend_children(&children);
 
 		supervisor_report(any);
-		if (!any && children == NIL)
+		if (!any && children.list == NIL)
 			proc_exit(0);
 		service_rest(wait);
 	}

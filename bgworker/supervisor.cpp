@@ -3,15 +3,14 @@
  *
  * The launcher starts one in every database that has, or may have, something to mirror.  It connects as tenancy_mirror,
  * which is no superuser, reads which streams there are, and keeps an apply worker running for each, and a registry worker
- * where the tenant registry acts.  Workers are never restarted by the postmaster: one that ended is started again here,
- * after a delay that doubles from the setting's value to fifteen seconds, with jitter, so that what failed together does
- * not come back together.  When nothing is left to do, or the extension is gone, the supervisor says so and exits.
+ * where the tenant registry acts.  When nothing is left to do, or the extension is gone, the supervisor says so and exits.
  *
  * It sleeps until something happens: a commit that changed a mirror, the end of a worker, or the time of the next try.
  */
 #include <mongoc/mongoc.h>
 
 #include "copy_stage.h"
+#include "child_worker.h"
 #include "tenancy_mongo.h"
 #include "worker.h"
 
@@ -133,51 +132,54 @@ origin_name(Oid server)
 namespace
 {
 
-constexpr int longest_delay_ms = 15 * 1000;
+using tenancy::ChildWorker;
+using tenancy::ChildWorkers;
+
 constexpr int retry_origin_ms = 5 * 1000;
-constexpr int proven_after_ms = 10 * 1000; /* a worker that lived so long has not failed again */
-constexpr int farewell_ms = 2000;		   /* for a worker to see for itself that it is not wanted */
 
-struct Child
+const char *
+kind_of(const ChildWorker *child)
 {
-	Oid server;
-	TenancyWorkerKind kind;
-	bool wanted;
-	TimestampTz unwanted_since; /* 0: it is wanted */
-	BackgroundWorkerHandle *handle;
-	TimestampTz started;
-	TimestampTz next_start;
-	int failures;
-	bool failed; /* since the last look at the catalogue */
-};
-
-List *children = NIL;
-bool complained_of_slots = false;
-
-Child *
-want_child(Oid server, TenancyWorkerKind kind)
-{
-	ListCell *cell;
-
-	foreach (cell, children)
-	{
-		Child *child = static_cast<Child *>(lfirst(cell));
-		if (child->server == server && child->kind == kind)
-		{
-			child->wanted = true;
-			return child;
-		}
-	}
-
-	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
-	Child *child = static_cast<Child *>(palloc0(sizeof(Child)));
-	children = lappend(children, child);
-	MemoryContextSwitchTo(caller);
-	child->server = server;
-	child->kind = kind;
-	child->wanted = true;
-	return child;
+	return child->number == TENANCY_APPLY_WORKER ? "apply" : "registry";
 }
+
+void
+describe_worker(const ChildWorker *child, BackgroundWorker *worker)
+{
+	TenancyWorkerArguments arguments = {GetUserId(), child->subject};
+	const char *kind = kind_of(child);
+
+	strlcpy(worker->bgw_library_name, "tenancy_mongo", sizeof(worker->bgw_library_name));
+	snprintf(worker->bgw_function_name, BGW_MAXLEN, "tenancy_mongo_%s_worker_main", kind);
+	snprintf(worker->bgw_name, BGW_MAXLEN, "tenancy mirror %s worker for server %u", kind, child->subject);
+	snprintf(worker->bgw_type, BGW_MAXLEN, "tenancy mirror %s worker", kind);
+	memcpy(worker->bgw_extra, &arguments, sizeof(arguments));
+}
+
+void
+complain_of_slots(const ChildWorker *child)
+{
+	ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					  errmsg("out of background worker slots"),
+					  errdetail("A mirror's %s worker could not be started.", kind_of(child)),
+					  errhint("Raise max_worker_processes.")));
+}
+
+/* A stream's workers; which of them, the number says: TENANCY_APPLY_WORKER or TENANCY_REGISTRY_WORKER. */
+ChildWorkers
+mirror_workers()
+{
+	ChildWorkers workers = {};
+
+	workers.describe = describe_worker;
+	workers.complain = complain_of_slots;
+	workers.proven_after_ms = 10 * 1000;
+	workers.delay_always = true;
+	workers.slot_delay_ms = 1000;
+	workers.farewell_ms = 2000;
+	return workers;
+}
+ChildWorkers children = mirror_workers();
 
 uint64
 run(const char *statement)
@@ -212,13 +214,13 @@ count_restarts()
 {
 	ListCell *cell;
 
-	foreach (cell, children)
+	foreach (cell, children.list)
 	{
-		Child *child = static_cast<Child *>(lfirst(cell));
-		if (child->failed && child->kind == TENANCY_APPLY_WORKER)
+		auto *child = static_cast<ChildWorker *>(lfirst(cell));
+		if (child->failed && child->number == TENANCY_APPLY_WORKER)
 			run(psprintf("UPDATE tenancy_mongo.stream SET restarts = restarts + 1 "
 						 "WHERE server = %u",
-						 child->server));
+						 child->subject));
 		child->failed = false;
 	}
 }
@@ -227,12 +229,9 @@ count_restarts()
 bool
 read_wishes()
 {
-	ListCell *cell;
 	bool any = false;
 
-	foreach (cell, children)
-		static_cast<Child *>(lfirst(cell))->wanted = false;
-
+	want_no_children(&children);
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (catalog_exists())
@@ -250,9 +249,9 @@ read_wishes()
 			HeapTuple row = SPI_tuptable->vals[i];
 			Oid server = DatumGetObjectId(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
 
-			want_child(server, TENANCY_APPLY_WORKER);
+			want_child(&children, server, TENANCY_APPLY_WORKER);
 			if (DatumGetBool(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull)))
-				want_child(server, TENANCY_REGISTRY_WORKER);
+				want_child(&children, server, TENANCY_REGISTRY_WORKER);
 			any = true;
 		}
 		SPI_finish();
@@ -262,137 +261,13 @@ read_wishes()
 	return any;
 }
 
-void
-start_child(Child *child)
-{
-	BackgroundWorker worker;
-	TenancyWorkerArguments arguments = {GetUserId(), child->server};
-	const char *what = child->kind == TENANCY_APPLY_WORKER ? "apply" : "registry";
-
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	strlcpy(worker.bgw_library_name, "tenancy_mongo", BGW_MAXLEN);
-	snprintf(worker.bgw_function_name, BGW_MAXLEN, "tenancy_mongo_%s_worker_main", what);
-	snprintf(worker.bgw_name, BGW_MAXLEN, "tenancy mirror %s worker for server %u", what,
-			 child->server);
-	snprintf(worker.bgw_type, BGW_MAXLEN, "tenancy mirror %s worker", what);
-	worker.bgw_main_arg = ObjectIdGetDatum(MyDatabaseId);
-	memcpy(worker.bgw_extra, &arguments, sizeof(arguments));
-	worker.bgw_notify_pid = MyProcPid;
-
-	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
-	bool registered = RegisterDynamicBackgroundWorker(&worker, &child->handle);
-	MemoryContextSwitchTo(caller);
-
-	child->started = GetCurrentTimestamp();
-	if (!registered && !complained_of_slots)
-		ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-						  errmsg("out of background worker slots"),
-						  errdetail("A mirror's %s worker could not be started.", what),
-						  errhint("Raise max_worker_processes.")));
-	complained_of_slots = !registered;
-	child->failed = registered && child->failures > 0;
-}
-
-void
-plan_next_start(Child *child)
-{
-	int64 delay = Min(longest_delay_ms, static_cast<int64>(mirror_retry_interval)
-											<< Min(child->failures, 10));
-
-	delay += (random() % 512) * delay / 2048;
-	child->failures++;
-	child->next_start = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay);
-}
-
-/* A worker that is not wanted leaves by itself, and tidily; one that hangs is ended. */
-long
-dismiss(Child *child)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	long left;
-
-	if (child->unwanted_since == 0)
-		child->unwanted_since = now;
-	left = TimestampDifferenceMilliseconds(
-		now, TimestampTzPlusMilliseconds(child->unwanted_since, farewell_ms));
-	if (left <= 0)
-		TerminateBackgroundWorker(child->handle);
-	return Max(left, 100);
-}
-
-/* Starts or ends one worker as wished; the milliseconds until it is due, or -1. */
-long
-attend(Child *child)
-{
-	pid_t pid;
-
-	if (child->handle && GetBackgroundWorkerPid(child->handle, &pid) == BGWH_STOPPED)
-	{
-		pfree(child->handle);
-		child->handle = nullptr;
-		if (TimestampDifferenceExceeds(child->started, GetCurrentTimestamp(), proven_after_ms))
-			child->failures = 0;
-		plan_next_start(child);
-	}
-	if (child->handle && !child->wanted)
-		return dismiss(child);
-	child->unwanted_since = 0;
-	if (child->handle || !child->wanted)
-		return -1;
-	if (child->next_start > GetCurrentTimestamp())
-		return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), child->next_start);
-	start_child(child);
-	if (!child->handle)
-		plan_next_start(child);
-	return child->handle ? -1 : 1000;
-}
-
-/* The workers end with their supervisor: its successor could not know them. */
-void
-end_children(int, Datum)
-{
-	ListCell *cell;
-
-	foreach (cell, children)
-	{
-		Child *child = static_cast<Child *>(lfirst(cell));
-		if (child->handle)
-			TerminateBackgroundWorker(child->handle);
-	}
-}
-
-long
-attend_all()
-{
-	long wait = -1;
-	ListCell *cell;
-
-	foreach (cell, children)
-	{
-		Child *child = static_cast<Child *>(lfirst(cell));
-		long due = attend(child);
-
-		if (due >= 0)
-			wait = wait < 0 ? due : Min(wait, due);
-		if (!child->handle && !child->wanted)
-		{
-			children = foreach_delete_current(children, cell);
-			pfree(child);
-		}
-	}
-	return wait;
-}
-
 bool
 has_child(Oid server)
 {
 	ListCell *cell;
 
-	foreach (cell, children)
-		if (static_cast<Child *>(lfirst(cell))->server == server)
+	foreach (cell, children.list)
+		if (static_cast<ChildWorker *>(lfirst(cell))->subject == server)
 			return true;
 	return false;
 }
@@ -504,17 +379,18 @@ tenancy_mongo_supervisor_main(Datum main_arg)
 	using namespace bridge;
 
 	(void) worker_start(main_arg, TENANCY_SUPERVISOR);
-	before_shmem_exit(end_children, (Datum) 0);
+	end_children_at_exit(&children);
 	for (;;)
 	{
 		bool any = read_wishes();
-		long wait = attend_all();
+		children.first_delay_ms = mirror_retry_interval;
+		long wait = attend_children(&children);
 		long retry = drop_stale_origins();
 
 		if (retry >= 0)
 			wait = wait < 0 ? retry : Min(wait, retry);
 		tenancy_api()->supervisor_report(any);
-		if (!any && children == NIL && retry < 0)
+		if (!any && children.list == NIL && retry < 0)
 			proc_exit(0);
 		worker_sleep(wait);
 	}

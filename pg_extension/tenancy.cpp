@@ -39,6 +39,7 @@
  *   database_command.cpp  commands that need a database to themselves
  *   rollout.cpp           leading all tenants of a system to a version
  *   launcher.cpp          the one static background worker (in ../bgworker)
+ *   child_worker.cpp      the workers that a supervisor keeps running (in ../bgworker, for both libraries)
  *   service_worker.cpp    what the next two do alike (in ../bgworker)
  *   rollout_worker.cpp    the workers of rollouts (in ../bgworker)
  *   pool_worker.cpp       keeps the warm pool full (in ../bgworker)
