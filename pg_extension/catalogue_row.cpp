@@ -104,14 +104,14 @@ lock_catalogue_row(Relation table, const char *primary_key, const char *key, Loc
 }
 
 HeapTuple
-lock_first_free_row(Relation table, const char *index_name, const char *key, CatalogueTest accepts)
+lock_last_free_row(Relation table, const char *index_name, const char *key, CatalogueTest accepts)
 {
 	Relation index = index_open(find_index(table, index_name), AccessShareLock);
 	ScanKeyData scan_key = key_of_index(table, RelationGetRelid(index), key);
 	SysScanDesc scan = systable_beginscan_ordered(table, index, nullptr, 1, &scan_key);
 	HeapTuple row, locked = nullptr;
 
-	while (!locked && HeapTupleIsValid(row = systable_getnext_ordered(scan, ForwardScanDirection)))
+	while (!locked && HeapTupleIsValid(row = systable_getnext_ordered(scan, BackwardScanDirection)))
 		if (accepts(row, RelationGetDescr(table)))
 			locked = lock_version(table, row->t_self, LockTupleExclusive, LockWaitSkip);
 	systable_endscan_ordered(scan);

@@ -22,9 +22,9 @@ char *catalogue_column(HeapTuple row, TupleDesc columns, const char *name);
 /* Locks the newest version of the row of a primary key, and returns it; null if there is none. */
 HeapTuple lock_catalogue_row(Relation table, const char *primary_key, const char *key, LockTupleMode mode);
 
-/* Locks the first row of a key, in the order of an index, that nobody else has locked and that a test accepts. */
+/* Locks the last row of a key, in the order of an index, that nobody else has locked and that a test accepts. */
 using CatalogueTest = bool (*)(HeapTuple row, TupleDesc columns);
-HeapTuple lock_first_free_row(Relation table, const char *index, const char *key, CatalogueTest accepts);
+HeapTuple lock_last_free_row(Relation table, const char *index, const char *key, CatalogueTest accepts);
 
 /* Somebody's trigger wants to hear of rows that come, so that they must come by a statement. */
 bool has_alien_triggers(Relation table);

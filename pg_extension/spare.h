@@ -30,6 +30,9 @@ void hand_over(const TenantSchema &schema, const Spare &spare);
 /* The part of it that may fail because of what the script made: policies, defaults and rows get their tenant. */
 void bind_spare(const TenantSchema &schema, const Spare &spare);
 
+/* Has the hand-over find room for the rows of the catalogs that it changes. */
+void leave_room(const TenantSchema &schema, const Spare &spare);
+
 } // namespace tenancy
 
 #endif

@@ -70,13 +70,16 @@ is_ready(HeapTuple row, TupleDesc columns)
 	return strcmp(catalogue_column(row, columns, "state"), "ready") == 0;
 }
 
-/* Takes the oldest spare of a version that nobody else is taking; its row goes. */
+/*
+ * Takes the newest spare of a version that nobody else is taking; its row goes.  The pages that hold the newest are in memory,
+ * and were logged whole since the last checkpoint if any were: the oldest would cost six times as much WAL.
+ */
 bool
 take_row(const char *version_id, Spare *spare)
 {
 	Relation spares = open_catalogue("spares", RowExclusiveLock);
 	TupleDesc columns = RelationGetDescr(spares);
-	HeapTuple row = lock_first_free_row(spares, "spares_version_id_idx", version_id, is_ready);
+	HeapTuple row = lock_last_free_row(spares, "spares_version_id_idx", version_id, is_ready);
 
 	if (row)
 	{
@@ -300,6 +303,7 @@ make_spare(const char *version_id)
 	refusal = failure_of_binding(schema, spare);
 	if (refusal)
 		refuse(version_id, refusal);
+	leave_room(schema, spare);
 	write_row(version_id, spare);
 	return words.schema;
 }

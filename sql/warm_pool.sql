@@ -45,7 +45,7 @@ SELECT system_id, version, size, ready, state, error FROM tenancy.stat_pool;
 SELECT s.schema_name ~ '^tenancy_spare_[0-9a-f]{16}$' AS named, n.nspowner::regrole AS owner, n.nspacl,
        has_schema_privilege('tenancy_service', n.oid, 'USAGE') AS service
   FROM tenancy.spares s JOIN pg_namespace n ON n.nspname = s.schema_name;
-SELECT schema_name AS spare FROM tenancy.spares ORDER BY made_at LIMIT 1 \gset
+SELECT schema_name AS spare FROM tenancy.spares ORDER BY made_at DESC LIMIT 1 \gset
 CREATE ROLE warm_service LOGIN IN ROLE tenancy_service;
 GRANT CONNECT ON DATABASE warm_pool_test TO warm_service;
 SET SESSION AUTHORIZATION warm_service;
