@@ -97,6 +97,13 @@ check_tenant(Relation foreign, Relation local, const char *tenant)
 	const char *name = RelationGetRelationName(foreign);
 	TableOptions options = table_options(RelationGetRelid(foreign));
 
+	if (options.unnest != nullptr)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot mirror foreign table \"%s\"", name),
+				 errdetail("Its rows are elements of arrays, and a mirror's are documents."),
+				 errhint("Mirror a foreign table without the option \"unnest\", with a column of "
+						 "jsonb for the array.")));
 	if (!tenant && strstr(options.database, "{tenant}"))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

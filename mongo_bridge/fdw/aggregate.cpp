@@ -81,6 +81,7 @@ can_guard(const Var *column, bool *trivial)
 	{
 		case FieldKind::uuid:
 		case FieldKind::json_text:
+		case FieldKind::object_id:
 		case FieldKind::other:
 			return false;
 		case FieldKind::string:
@@ -146,7 +147,7 @@ column_path(const Grouping *grouping, const Var *column)
 {
 	ColumnOptions options = column_options(grouping->foreign_table, column->varattno);
 
-	return options.document ? nullptr : options.path;
+	return options.is_field() ? options.path : nullptr;
 }
 
 static void
@@ -174,6 +175,7 @@ groups_alike(const Var *column, Oid collation)
 		case FieldKind::decimal:
 		case FieldKind::uuid:
 		case FieldKind::json_text:
+		case FieldKind::object_id:
 		case FieldKind::other:
 			return false;
 		case FieldKind::string:

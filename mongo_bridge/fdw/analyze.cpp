@@ -160,7 +160,7 @@ column_paths(Relation table, bool *whole)
 		if (attribute->attisdropped)
 			continue;
 		ColumnOptions column = column_options(RelationGetRelid(table), attribute->attnum);
-		*whole = *whole || column.document;
+		*whole = *whole || !column.is_field();
 		paths = lappend(paths, makeString(pstrdup(column.path)));
 	}
 	return paths;
@@ -415,6 +415,10 @@ acquire_protected(Relation table, int elevel, HeapTuple *rows, int wanted, doubl
 bool
 analyze_foreign_table(Relation table, AcquireSampleRowsFunc *sample, BlockNumber *pages)
 {
+	/* The server says that the table cannot be analysed: its rows are no documents. */
+	if (table_options(RelationGetRelid(table)).unnest != nullptr)
+		return false;
+
 	Subject subject = open_subject(table);
 	CollectionSize size = collection_size(&subject);
 
@@ -440,7 +444,7 @@ tenant_fraction(Oid foreign_table, AttrNumber natts, const TableOptions *options
 		double distinct = reinterpret_cast<Form_pg_statistic>(GETSTRUCT(statistics))->stadistinct;
 		ReleaseSysCache(statistics);
 		ColumnOptions column = column_options(foreign_table, i);
-		if (column.document || strcmp(column.path, options->tenant_field) != 0)
+		if (!column.is_field() || strcmp(column.path, options->tenant_field) != 0)
 			continue;
 		if (distinct < 0)
 			distinct *= -tuples;

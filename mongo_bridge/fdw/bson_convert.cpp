@@ -14,6 +14,7 @@
 
 #include "../bson/value.h"
 #include "bson_convert.h"
+#include "object_id.h"
 
 namespace bridge
 {
@@ -476,6 +477,16 @@ to_bytea(const ValueType *type, const bson_iter_t *field, Datum *value, Refusal 
 	}
 }
 
+static bool
+to_object_id(const ValueType *type, const bson_iter_t *field, Datum *value, Refusal *refusal)
+{
+	if (bson_iter_type_unsafe(field) != BSON_TYPE_OID)
+		return refuse_type(refusal, "A column of type text can hold the digits of an ObjectId, "
+									"and strings.");
+	*value = object_id_datum(bson_iter_oid_unsafe(field));
+	return true;
+}
+
 /* 8-4-4-4-12 digits, all their letters lower case or all upper case: what pushdown can look for. */
 static bool
 parse_uuid(const char *text, uint32 length, pg_uuid_t *uuid)
@@ -682,7 +693,7 @@ converter_for(Oid type)
 		case JSONOID:
 			return to_json;
 		default:
-			return nullptr;
+			return is_object_id_type(type) ? to_object_id : nullptr;
 	}
 }
 

@@ -12,6 +12,7 @@
 #include "bson_convert.h"
 #include "bson_datum.h"
 #include "option.h"
+#include "path_tree.h"
 
 namespace bridge
 {
@@ -19,7 +20,8 @@ namespace bridge
 struct Column
 {
 	AttrNumber attribute;
-	bool document; /* the column holds the whole document */
+	bool document; /* the column holds the whole document … */
+	bool rest;	   /* … but for what other columns hold */
 	const char *path;
 	ValueType *type;
 	const char *type_name;
@@ -33,6 +35,8 @@ struct ColumnMap
 	Column *columns;
 	int *position; /* by attribute number - 1; -1: not wanted */
 	AttrNumber key;
+	PathNode *mapped; /* the paths of all columns, if one holds the rest; else null */
+	Document *rest;
 };
 
 [[noreturn]] static void
@@ -54,14 +58,15 @@ build_column(Relation foreign_table, Form_pg_attribute attribute, const ColumnOp
 	Column column;
 
 	column.attribute = attribute->attnum;
-	column.document = options->document;
-	column.path = options->document ? "" : options->path;
+	column.document = !options->is_field();
+	column.rest = options->rest;
+	column.path = column.document ? "" : options->path;
 	column.type_name = format_type_with_typemod(attribute->atttypid, attribute->atttypmod);
 	column.type = value_type_build(attribute->atttypid, attribute->atttypmod, CurrentMemoryContext);
 	if (column.type == nullptr)
 		refuse_column(foreign_table, attribute, "There is no conversion from BSON to this type.");
 	if (column.document && column.type->type != JSONBOID && column.type->type != JSONOID)
-		refuse_column(foreign_table, attribute, "A whole document needs the type jsonb or json.");
+		refuse_column(foreign_table, attribute, "A document needs the type jsonb or json.");
 	return column;
 }
 
@@ -72,6 +77,26 @@ is_wanted(Bitmapset *wanted, AttrNumber attribute)
 	return wanted == nullptr ||
 		   bms_is_member(attribute - FirstLowInvalidHeapAttributeNumber, wanted) ||
 		   bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, wanted);
+}
+
+/* The paths of all columns, wanted or not: what is in one of them is not in the rest. */
+static PathNode *
+mapped_paths(Relation foreign_table)
+{
+	TupleDesc descriptor = RelationGetDescr(foreign_table);
+	auto *root = static_cast<PathNode *>(palloc0(sizeof(PathNode)));
+
+	root->column = -1;
+	for (int i = 0; i < descriptor->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
+		if (attribute->attisdropped)
+			continue;
+		ColumnOptions options = column_options(RelationGetRelid(foreign_table), attribute->attnum);
+		if (options.is_field())
+			path_tree_node(root, options.path)->column = i;
+	}
+	return root;
 }
 
 ColumnMap *
@@ -95,13 +120,18 @@ column_map_build(Relation foreign_table, Bitmapset *wanted, MemoryContext contex
 			continue;
 
 		ColumnOptions options = column_options(RelationGetRelid(foreign_table), attribute->attnum);
-		if (map->key == 0 && !options.document && strcmp(options.path, "_id") == 0)
+		if (map->key == 0 && options.is_field() && strcmp(options.path, "_id") == 0)
 			map->key = attribute->attnum;
 		if (!is_wanted(wanted, attribute->attnum))
 			continue;
 		map->columns[map->count] = build_column(foreign_table, attribute, &options);
-		paths[map->count] = options.document ? nullptr : options.path;
+		paths[map->count] = options.is_field() ? options.path : nullptr;
 		map->position[i] = map->count++;
+		if (options.rest && map->mapped == nullptr)
+		{
+			map->mapped = mapped_paths(foreign_table);
+			map->rest = own<Document>(context);
+		}
 	}
 	map->fields = own<DocumentMap>(context, paths, map->count);
 	MemoryContextSwitchTo(caller);
@@ -163,9 +193,24 @@ malformed(const bson_t *document, Mismatch *mismatch)
 	return false;
 }
 
-static bool
-convert_document(const Column *column, const bson_t *document, Datum *value, Refusal *refusal)
+static const bson_t *
+rest_of(ColumnMap *map, const bson_t *document)
 {
+	bson_t *rest = map->rest->get();
+	bson_iter_t fields;
+
+	bson_reinit(rest);
+	if (bson_iter_init(&fields, document))
+		append_unmapped(rest, &fields, map->mapped);
+	return rest;
+}
+
+static bool
+convert_document(ColumnMap *map, const Column *column, const bson_t *document, Datum *value,
+				 Refusal *refusal)
+{
+	if (column->rest)
+		document = rest_of(map, document);
 	return column->type->type == JSONBOID ? jsonb_from_document(document, value, refusal)
 										  : json_from_document(document, value, refusal);
 }
@@ -190,7 +235,7 @@ column_map_convert(ColumnMap *map, const bson_t *document, Datum *values, bool *
 		if (unlikely(column->document))
 		{
 			isnull[index] = false;
-			fits = convert_document(column, document, &values[index], &refusal);
+			fits = convert_document(map, column, document, &values[index], &refusal);
 		}
 		else
 		{

@@ -12,6 +12,7 @@
 #include "../bson/document.h"
 #include "../bson/value.h"
 #include "fdw.h"
+#include "object_id.h"
 
 namespace bridge
 {
@@ -621,6 +622,11 @@ put_comparison(bson_t *out, const Condition *condition, const Operand *operand)
 			bson_append_utf8(values.array, values.next_key(), -1, string_value(operand), -1);
 			put_json_text(out, path, &values, !only_strings_show(string_value(operand)));
 			return Outcome::condition;
+		case FieldKind::object_id:
+			put_operator(out, path, operator_name(comparison),
+						 [&](bson_t *inner, const char *op)
+						 { BSON_APPEND_OID(inner, op, datum_object_id(operand->value)); });
+			return Outcome::condition;
 		case FieldKind::other:
 			break;
 	}
@@ -680,6 +686,9 @@ add_element(Items *values, Items *alternatives, const Condition *condition, cons
 		}
 		case FieldKind::json_text:
 			bson_append_utf8(values->array, values->next_key(), -1, string_value(element), -1);
+			break;
+		case FieldKind::object_id:
+			bson_append_oid(values->array, values->next_key(), -1, datum_object_id(element->value));
 			break;
 		case FieldKind::other:
 			break;

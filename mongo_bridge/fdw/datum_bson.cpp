@@ -14,6 +14,7 @@
 #include "../bson/value.h"
 #include "bson_convert.h"
 #include "datum_bson.h"
+#include "object_id.h"
 
 namespace bridge
 {
@@ -33,7 +34,7 @@ datum_type_build(Oid type, bool object_id, MemoryContext context)
 	auto *result = static_cast<DatumType *>(MemoryContextAllocZero(context, sizeof(DatumType)));
 
 	result->type = getBaseType(type);
-	result->object_id = object_id;
+	result->object_id = object_id || is_object_id_type(result->type);
 	get_typlenbyvalalign(result->type, &result->length, &result->by_value, &result->align);
 
 	Oid element = get_element_type(result->type);
@@ -377,7 +378,10 @@ append_datum(bson_t *out, const char *key, const DatumType *type, Datum value, c
 			append_json_text(out, key, TextDatumGetCString(value));
 			break;
 		default:
-			elog(ERROR, "column \"%s\" has no conversion to BSON", column);
+			if (!type->object_id)
+				elog(ERROR, "column \"%s\" has no conversion to BSON", column);
+			bson_append_oid(out, key, -1, datum_object_id(value));
+			break;
 	}
 }
 

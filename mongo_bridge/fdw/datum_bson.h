@@ -18,7 +18,7 @@ namespace bridge
 struct DatumType
 {
 	Oid type;		/* the base type */
-	bool object_id; /* its text is an ObjectId's 24 digits */
+	bool object_id; /* it is an ObjectId, or its text is the 24 digits of one */
 	int16 length;
 	bool by_value;
 	char align;

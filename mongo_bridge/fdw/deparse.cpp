@@ -1,7 +1,8 @@
 /*
  * deparse.cpp — from a plan and the values of its operands to MongoDB's find command.
  *
- * A sort that find cannot do as it is meant here makes it an aggregation pipeline (sort.cpp).
+ * A sort that find cannot do as it is meant here makes it an aggregation pipeline (sort.cpp), and so do rows that are the
+ * elements of an array.
  *
  * Each condition becomes a document of its own under $and, so that conditions cannot overwrite each
  * other; the tenant's comes first.  A projection asks for the fields that the query needs and for
@@ -328,13 +329,44 @@ put_pipeline(bson_t *command, const FindCommand *find, const Items *stages)
 	put_read_concern(command, find);
 }
 
+/*
+ * The rows that the later stages see.  Of an array each element takes the array's place in a copy of the document.  Whose the
+ * document is, is decided before: an element that has the tenant's field is nobody's.  MongoDB itself moves the other
+ * conditions ahead where they do not look at the element.
+ */
+static void
+add_source_stages(Items *stages, const FindCommand *find, const bson_t *filter)
+{
+	if (find->unnest != nullptr)
+	{
+		bson_t *unwind = new_document();
+
+		if (find->tenant_field != nullptr)
+		{
+			bson_t *tenant = new_document();
+			put_tenant(tenant, find->tenant_field, &find->tenant);
+			add_stage(stages, "$match", tenant);
+		}
+		BSON_APPEND_UTF8(unwind, "$unwind", psprintf("$%s", find->unnest));
+		stages->add(unwind);
+	}
+	if (!bson_empty(filter))
+		add_stage(stages, "$match", filter);
+}
+
 static bool
-deparse_sorted(const FindCommand *find, const bson_t *filter, bson_t *command)
+deparse_pipeline(const FindCommand *find, const bson_t *filter, bson_t *command)
 {
 	Items stages = new_items();
+	bool plain = find->sort == NIL || sort_is_plain(find->sort);
 
-	if (!bson_empty(filter))
-		add_stage(&stages, "$match", filter);
+	add_source_stages(&stages, find, filter);
+	if (plain && find->sort != NIL)
+	{
+		bson_t *sort = new_document();
+		put_plain_sort(sort, find->sort);
+		add_stage(&stages, "$sort", sort);
+	}
 	if (!find->whole)
 	{
 		/* What only the sort needs is fetched as well: it is little, and conversion passes over it.
@@ -343,11 +375,13 @@ deparse_sorted(const FindCommand *find, const bson_t *filter, bson_t *command)
 		put_projection(projection, list_concat_copy(find->paths, sort_paths(find->sort)));
 		add_stage(&stages, "$project", projection);
 	}
-	add_sort_stages(&stages, find->sort);
+	if (!plain)
+		add_sort_stages(&stages, find->sort);
 	if (!add_bound(&stages, put_offset, "$skip", find) ||
 		!add_bound(&stages, put_limit, "$limit", find))
 		return false;
-	add_unwrap_stage(&stages);
+	if (!plain)
+		add_unwrap_stage(&stages);
 	put_pipeline(command, find, &stages);
 	return true;
 }
@@ -364,8 +398,9 @@ deparse_scan(const FindCommand *find, bson_t *command)
 		deparse_group(find, filter, command);
 		return true;
 	}
-	return find->sort == NIL || sort_is_plain(find->sort) ? deparse_find(find, filter, command)
-														  : deparse_sorted(find, filter, command);
+	return find->unnest == nullptr && (find->sort == NIL || sort_is_plain(find->sort))
+			   ? deparse_find(find, filter, command)
+			   : deparse_pipeline(find, filter, command);
 }
 
 } // namespace bridge

@@ -298,7 +298,8 @@ name_columns(const Shape *shape, List *columns, const DescribeOptions *options)
 
 		const char *original = joined_name(shape, column->field, '_');
 		bool reserved = SystemAttributeByName(name) != nullptr ||
-						(options->document != nullptr && strcmp(name, options->document) == 0);
+						(options->document != nullptr && strcmp(name, options->document) == 0) ||
+						(options->rest != nullptr && strcmp(name, options->rest) == 0);
 		bool shared = false;
 		for (int i = 0; i < list_length(columns); i++)
 			shared = shared || (i != foreach_current_index(cell) && wanted[i] != nullptr &&

@@ -25,6 +25,7 @@ struct DescribeOptions
 	const char *tenant_field = nullptr;
 	const char *tenant = nullptr; /* whose documents are looked at; null: everybody's */
 	const char *document = nullptr; /* name of a column for the whole document */
+	const char *rest = nullptr;		/* name of a column for what no other column holds */
 };
 
 /* One collection of a database, as listCollections shows it. */

@@ -70,7 +70,7 @@ values_are_common(Oid foreign_table, List *targets, List *columns)
 			column_options(foreign_table, static_cast<AttrNumber>(lfirst_int(column)));
 
 		if (contain_var_clause(expression) || contain_volatile_functions(expression) ||
-			contain_subplans(expression) || options.document)
+			contain_subplans(expression) || !options.is_field())
 			return false;
 	}
 	return true;
@@ -180,7 +180,7 @@ begin_direct_modify(ForeignScanState *node, int flags)
 	modify->read = intVal(direct_item(plan, DirectItem::read)) != 0;
 	modify->counted = intVal(direct_item(plan, DirectItem::counted)) != 0;
 	if (plan->operation == CMD_UPDATE)
-		modify->columns = ExecGetAllUpdatedCols(node->resultRelInfo, estate);
+		modify->columns = bms_copy(ExecGetAllUpdatedCols(node->resultRelInfo, estate));
 	for (int i = 0; i < list_length(modify->set_columns); i++)
 	{
 		cell = list_nth_cell(plan->scan.plan.targetlist, i);
@@ -249,7 +249,8 @@ check_rows(ForeignScanState *node, Modify *modify, int64 *count)
 			fill_new_row(modify, values, nulls, set, set_nulls);
 			modify_check_constraints(node->resultRelInfo, modify->slot, modify->estate);
 			if (first)
-				change = row_writer_update(modify->writer, modify->slot, modify->columns, nullptr);
+				change = row_writer_update(modify->writer, modify->slot, modify->columns, nullptr,
+										   nullptr);
 		}
 		MemoryContextSwitchTo(context->ecxt_per_tuple_memory);
 		ResetExprContext(context);

@@ -40,7 +40,8 @@ enum class FieldKind
 	wall_clock, /* timestamp */
 	day,		/* date */
 	uuid,		/* uuid */
-	json_text	/* what ->> shows of a field in jsonb or json */
+	json_text,	/* what ->> shows of a field in jsonb or json */
+	object_id	/* tenancy_mongo.object_id */
 };
 
 FieldKind field_kind(Oid type);
@@ -235,6 +236,7 @@ struct FindCommand
 	const char *collection;
 	const char *tenant_field; /* null: none */
 	Operand tenant;
+	const char *unnest; /* the array whose elements are the rows; null: documents are */
 	List *conditions;
 	Operand *operands;
 	List *paths;	/* of the fields to fetch; NIL: none is needed */

@@ -196,6 +196,7 @@ put_fits(bson_t *out, const char *key, const Output *guard)
 			break;
 		case FieldKind::uuid:
 		case FieldKind::json_text:
+		case FieldKind::object_id:
 		case FieldKind::other:
 			elog(ERROR, "column of path \"%s\" has no guard", path);
 	}

@@ -410,6 +410,7 @@ is_natural(FieldKind kind, bson_type_t type)
 			return type == BSON_TYPE_DATE_TIME;
 		case FieldKind::uuid:
 		case FieldKind::json_text:
+		case FieldKind::object_id:
 		case FieldKind::other:
 			break;
 	}

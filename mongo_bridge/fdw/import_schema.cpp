@@ -23,6 +23,7 @@ static constexpr int max_remarks = 20;
 struct ImportOptions
 {
 	DescribeOptions describe;
+	bool object_ids;	   /* ObjectIds get their own type */
 	const char *updatable; /* null: not given */
 };
 
@@ -68,6 +69,19 @@ names_value(DefElem *option)
 	return strcmp(value, "fold") == 0;
 }
 
+/* Whether a column of ObjectIds has their own type. */
+static bool
+object_ids_value(DefElem *option)
+{
+	const char *value = defGetString(option);
+
+	if (strcmp(value, "text") != 0 && strcmp(value, "object_id") != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid value for option \"%s\"", option->defname),
+						errdetail("It must be text or object_id.")));
+	return strcmp(value, "object_id") == 0;
+}
+
 static ImportOptions
 read_options(List *options)
 {
@@ -94,13 +108,18 @@ read_options(List *options)
 		}
 		else if (strcmp(name, "document") == 0)
 			result.describe.document = name_value(option);
+		else if (strcmp(name, "rest") == 0)
+			result.describe.rest = name_value(option);
+		else if (strcmp(name, "object_ids") == 0)
+			result.object_ids = object_ids_value(option);
 		else if (strcmp(name, "updatable") == 0)
 			result.updatable = defGetBoolean(option) ? "true" : "false";
 		else
-			ereport(ERROR,
-					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("invalid option \"%s\"", name),
-					 errhint("Valid options of IMPORT FOREIGN SCHEMA are: sample_size, flatten, "
-							 "names, not_null, tenant_field, document, updatable.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("invalid option \"%s\"", name),
+				 errhint("Valid options of IMPORT FOREIGN SCHEMA are: sample_size, flatten, "
+						 "names, not_null, tenant_field, document, rest, object_ids, updatable.")));
 	}
 	return result;
 }
@@ -272,6 +291,12 @@ create_statement(ImportForeignSchemaStmt *statement, const Collection *collectio
 		add_column(&text, column);
 		separator = ",";
 	}
+	if (describe->rest != nullptr)
+	{
+		appendStringInfo(&text, "%s\n    %s pg_catalog.jsonb OPTIONS (rest 'true')", separator,
+						 quote_identifier(describe->rest));
+		separator = ",";
+	}
 	if (describe->document != nullptr)
 		appendStringInfo(&text, "%s\n    %s pg_catalog.jsonb OPTIONS (document 'true')", separator,
 						 quote_identifier(describe->document));
@@ -359,6 +384,22 @@ report(ImportForeignSchemaStmt *statement, const Collection *collection, const c
  * The statement
  */
 
+static void
+use_object_id_type(List *columns)
+{
+	ListCell *cell;
+
+	foreach (cell, columns)
+	{
+		auto *column = static_cast<DescribedColumn *>(lfirst(cell));
+
+		if (!column->object_id)
+			continue;
+		column->type = "tenancy_mongo.object_id";
+		column->object_id = false;
+	}
+}
+
 static char *
 import_collection(ImportForeignSchemaStmt *statement, Client *client, const char *database,
 				  const Collection *collection, const char *table, const ImportOptions *options)
@@ -384,6 +425,8 @@ import_collection(ImportForeignSchemaStmt *statement, Client *client, const char
 	}
 	else
 		report(statement, collection, table, shape, columns, &options->describe);
+	if (options->object_ids)
+		use_object_id_type(columns);
 	return create_statement(statement, collection, table, columns, options);
 }
 

@@ -71,6 +71,8 @@ json_text_field(RelOptInfo *relation, Oid foreign_table, Expr *expression, const
 		return nullptr;
 
 	ColumnOptions options = column_options(foreign_table, column->varattno);
+	if (options.rest)
+		return nullptr; /* it lacks what other columns hold */
 	StringInfoData text;
 	ListCell *cell;
 	initStringInfo(&text);

@@ -98,10 +98,13 @@ static void
 check_updatable(const Modify *modify)
 {
 	if (!modify->options.updatable)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("foreign table \"%s\" does not allow writes",
-							   RelationGetRelationName(modify->table)),
-						errdetail("Its option \"updatable\", or that of its server, is false.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("foreign table \"%s\" does not allow writes",
+						RelationGetRelationName(modify->table)),
+				 modify->options.unnest != nullptr
+					 ? errdetail("Its rows are the elements of arrays.")
+					 : errdetail("Its option \"updatable\", or that of its server, is false.")));
 }
 
 static const char *
@@ -207,7 +210,8 @@ begin_foreign_modify(ModifyTableState *state, ResultRelInfo *relation, List *ite
 	}
 	if (state->operation == CMD_UPDATE)
 	{
-		modify->columns = ExecGetAllUpdatedCols(relation, estate);
+		modify->columns =
+			bms_copy(ExecGetAllUpdatedCols(relation, estate)); /* which may be of a row's memory */
 		modify->by_trigger =
 			relation->ri_TrigDesc != nullptr && relation->ri_TrigDesc->trig_update_before_row;
 	}
@@ -599,6 +603,22 @@ changed_columns(const Modify *modify, TupleTableSlot *slot, TupleTableSlot *row)
 	return columns;
 }
 
+/* What the column of the rest held. */
+static NullableDatum
+read_old_rest(const Modify *modify, const Bitmapset *columns, TupleTableSlot *row)
+{
+	AttrNumber attribute = row_writer_rest(modify->writer);
+	NullableDatum result = {(Datum) 0, true};
+	HeapTupleData old;
+
+	if (!AttributeNumberIsValid(attribute) ||
+		!bms_is_member(attribute - FirstLowInvalidHeapAttributeNumber, columns))
+		return result;
+	set_tuple(&old, read_old_row(modify, row));
+	result.value = heap_getattr(&old, attribute, RelationGetDescr(modify->table), &result.isnull);
+	return result;
+}
+
 TupleTableSlot *
 exec_foreign_update(EState *estate, ResultRelInfo *relation, TupleTableSlot *slot,
 					TupleTableSlot *row)
@@ -612,7 +632,8 @@ exec_foreign_update(EState *estate, ResultRelInfo *relation, TupleTableSlot *slo
 	modify_check_constraints(relation, slot, estate);
 	read_id(modify, row, &id);
 	Bitmapset *columns = changed_columns(modify, slot, row);
-	const bson_t *change = row_writer_update(modify->writer, slot, columns, &id);
+	NullableDatum old_rest = read_old_rest(modify, columns, row);
+	const bson_t *change = row_writer_update(modify->writer, slot, columns, &id, &old_rest);
 	row_writer_filter(modify->writer, filter, &id);
 	BSON_APPEND_DOCUMENT(operation, "q", filter);
 	BSON_APPEND_DOCUMENT(operation, "u", change);

@@ -60,8 +60,10 @@ static constexpr OptionRule rules[] = {
 	{"pushdown", ForeignTableRelationId, OptionKind::boolean, false, false},
 	{"updatable", ForeignTableRelationId, OptionKind::boolean, false, false},
 	{"truncatable", ForeignTableRelationId, OptionKind::boolean, false, false},
+	{"unnest", ForeignTableRelationId, OptionKind::path, false, false},
 	{"path", AttributeRelationId, OptionKind::path, false, false},
 	{"document", AttributeRelationId, OptionKind::boolean, false, false},
+	{"rest", AttributeRelationId, OptionKind::boolean, false, false},
 	{"object_id", AttributeRelationId, OptionKind::boolean, false, false},
 };
 
@@ -444,6 +446,8 @@ table_options(Oid foreign_table)
 	result.updatable =
 		boolean_option(options, "updatable", boolean_option(server_options, "updatable", true));
 	result.truncatable = boolean_option(options, "truncatable", false);
+	result.unnest = text_option(options, "unnest");
+	result.updatable = result.updatable && result.unnest == nullptr;
 	return result;
 }
 
@@ -457,6 +461,7 @@ column_options(Oid foreign_table, AttrNumber attribute)
 	if (result.path == nullptr)
 		result.path = get_attname(foreign_table, attribute, false);
 	result.document = boolean_option(options, "document", false);
+	result.rest = boolean_option(options, "rest", false);
 	result.object_id = boolean_option(options, "object_id", false);
 	return result;
 }
@@ -555,11 +560,13 @@ tenancy_mongo_validator(PG_FUNCTION_ARGS)
 		bridge::check_value(rule, defGetString(option));
 	}
 	bridge::check_required(options, catalog);
-	if (catalog == AttributeRelationId && bridge::find_option(options, "document") != nullptr &&
-		list_length(options) > 1)
-		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-						errmsg("option \"document\" of a column excludes its other options"),
-						errdetail("A column is read from one field or holds the whole document.")));
+	for (const char *name : {"document", "rest"})
+		if (catalog == AttributeRelationId && bridge::find_option(options, name) != nullptr &&
+			list_length(options) > 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+					 errmsg("option \"%s\" of a column excludes its other options", name),
+					 errdetail("A column is read from one field or holds the whole document.")));
 	PG_RETURN_VOID();
 }
 }

@@ -4,8 +4,9 @@
  *   server         hosts, replica_set, credentials, tls, read_preference, connect_timeout, server_selection_timeout,
  *                  socket_timeout (milliseconds), application_name, transactions, updatable
  *   user mapping   credentials
- *   foreign table  database, collection, tenant_field, batch_size, pushdown, updatable, truncatable
- *   column         path, document ('true': the whole document), object_id ('true': written as an ObjectId)
+ *   foreign table  database, collection, tenant_field, batch_size, pushdown, updatable, truncatable, unnest
+ *   column         path, document ('true': the whole document), rest ('true': what no other column holds),
+ *                  object_id ('true': written as an ObjectId)
  *
  * Everything here is red.
  */
@@ -32,6 +33,7 @@ struct TableOptions
 	bool pushdown;			  /* false: every condition is evaluated here */
 	bool updatable;			  /* may be written, by its own option or else the server's */
 	bool truncatable;		  /* TRUNCATE may delete all documents */
+	const char *unnest;		  /* path of an array: a row is one of its elements; null: a document */
 };
 
 /* A column's options. */
@@ -39,7 +41,15 @@ struct ColumnOptions
 {
 	const char *path; /* the option, else the column's name */
 	bool document;	  /* the column holds the whole document */
+	bool rest;		  /* the column holds the fields that no other column holds */
 	bool object_id;	  /* its text is written as an ObjectId */
+
+	/* Whether it is read from one field. */
+	bool
+	is_field() const
+	{
+		return !document && !rest;
+	}
 };
 
 /* Whether what the table shows depends on the tenant in force. */

@@ -109,7 +109,7 @@ get_foreign_rel_size(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table)
 		relation->tuples = clamp_row_est(relation->tuples * (share > 0 ? share : tenant_share));
 	}
 	set_baserel_size_estimates(root, relation);
-	if (one_document)
+	if (one_document && table->options.unnest == nullptr)
 		relation->rows = 1;
 }
 
@@ -367,8 +367,8 @@ add_group_path(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output, const G
 	auto *table = static_cast<TablePlan *>(input->fdw_private);
 	auto *grouped = static_cast<GroupedPlan *>(palloc0(sizeof(GroupedPlan)));
 
-	if (!table->options.pushdown || !table->all_exact || root->parse->hasTargetSRFs ||
-		!bms_is_empty(input->lateral_relids) ||
+	if (!table->options.pushdown || table->options.unnest != nullptr || !table->all_exact ||
+		root->parse->hasTargetSRFs || !bms_is_empty(input->lateral_relids) ||
 		!grouping_shippable(root, input, table->foreign_table, request->clause, request->target,
 							request->having, grouped))
 		return;

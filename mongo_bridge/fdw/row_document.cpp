@@ -6,6 +6,9 @@
  * "owner.id" become one embedded document.  A column that is NULL is a field that is missing.  Two
  * columns that would write the same place (a document and a field in it) cannot both have a value.
  *
+ * A column for the rest holds the fields that no other column holds.  In a new document they are merged with the columns'; an
+ * update sends what differs from the old rest, path by path.
+ *
  * Tenants: with a tenant_field a new document gets the tenant in force, an update or deletion finds
  * the tenant's documents only, and whatever a row says about the field must be that tenant.  That
  * is looked for in the finished document, wherever it came from: a column for the field, for a
@@ -16,6 +19,7 @@
 #include "bson_convert.h"
 #include "datum_bson.h"
 #include "fdw.h"
+#include "path_tree.h"
 #include "row_document.h"
 
 namespace bridge
@@ -30,15 +34,6 @@ struct WriteColumn
 	DatumType *type;
 };
 
-/* A field that columns write, or that has such fields below it. */
-struct Node
-{
-	const char *name;
-	int column;		/* -1: none */
-	bool tenant;	/* the tenant's own field, for which no column is */
-	List *children; /* of Node */
-};
-
 struct RowWriter
 {
 	Relation table;
@@ -47,9 +42,10 @@ struct RowWriter
 	WriteColumn *columns;
 	int count;
 	int whole;	/* the column of whole documents; -1: none */
+	int rest;	/* the column of what no other column holds; -1: none */
 	int key;	/* the column of _id; -1: none */
 	int holder; /* the column of the tenant's field; -1: none */
-	Node root;
+	PathNode root;
 	Document *document; /* under construction */
 	Datum *values;		/* of the row, by attribute number - 1 */
 	bool *nulls;
@@ -57,37 +53,8 @@ struct RowWriter
 };
 
 /*
- * The tree
+ * The columns
  */
-
-static Node *
-child_named(Node *node, const char *name)
-{
-	ListCell *cell;
-
-	foreach (cell, node->children)
-	{
-		auto *child = static_cast<Node *>(lfirst(cell));
-		if (strcmp(child->name, name) == 0)
-			return child;
-	}
-
-	auto *child = static_cast<Node *>(palloc0(sizeof(Node)));
-	child->name = name;
-	child->column = -1;
-	node->children = lappend(node->children, child);
-	return child;
-}
-
-static Node *
-node_of(Node *root, const char *path)
-{
-	Node *node = root;
-
-	for (const char *dot; (dot = strchr(path, '.')) != nullptr; path = dot + 1)
-		node = child_named(node, pnstrdup(path, static_cast<Size>(dot - path)));
-	return child_named(node, pstrdup(path));
-}
 
 static void
 add_column(RowWriter *writer, Form_pg_attribute attribute)
@@ -106,11 +73,16 @@ add_column(RowWriter *writer, Form_pg_attribute attribute)
 		writer->whole = number;
 		return;
 	}
+	if (options.rest)
+	{
+		writer->rest = number;
+		return;
+	}
 	if (strcmp(column->path, "_id") == 0)
 		writer->key = number;
 	if (writer->tenant_field != nullptr && strcmp(column->path, writer->tenant_field) == 0)
 		writer->holder = number;
-	Node *node = node_of(&writer->root, column->path);
+	PathNode *node = path_tree_node(&writer->root, column->path);
 	if (node->column < 0)
 		node->column = number;
 }
@@ -127,7 +99,7 @@ row_writer_build(Relation foreign_table, const TableOptions *options, const char
 	writer->table = foreign_table;
 	writer->tenant_field = options->tenant_field;
 	writer->tenant = tenant != nullptr ? pstrdup(tenant) : nullptr;
-	writer->whole = writer->key = writer->holder = -1;
+	writer->whole = writer->rest = writer->key = writer->holder = -1;
 	writer->root.column = -1;
 	writer->columns = static_cast<WriteColumn *>(palloc0(sizeof(WriteColumn) * width));
 	writer->values = static_cast<Datum *>(palloc(sizeof(Datum) * width));
@@ -137,7 +109,7 @@ row_writer_build(Relation foreign_table, const TableOptions *options, const char
 		if (!TupleDescAttr(descriptor, i)->attisdropped)
 			add_column(writer, TupleDescAttr(descriptor, i));
 	if (writer->tenant_field != nullptr && writer->holder < 0)
-		node_of(&writer->root, writer->tenant_field)->tenant = true;
+		path_tree_node(&writer->root, writer->tenant_field)->tenant = true;
 	MemoryContextSwitchTo(caller);
 	return writer;
 }
@@ -344,77 +316,151 @@ generate_key(RowWriter *writer, bson_t *out)
  */
 
 static bool
-has_value(const RowWriter *writer, const Node *node)
+has_value(const RowWriter *writer, const PathNode *node)
 {
 	ListCell *cell;
 
 	if (node->column >= 0 && !is_null(writer, node->column))
 		return true;
 	foreach (cell, node->children)
-		if (has_value(writer, static_cast<Node *>(lfirst(cell))))
+		if (has_value(writer, static_cast<PathNode *>(lfirst(cell))))
 			return true;
 	return false;
 }
 
 static bool
-has_tenant(const Node *node)
+has_tenant(const PathNode *node)
 {
 	ListCell *cell;
 
 	if (node->tenant)
 		return true;
 	foreach (cell, node->children)
-		if (has_tenant(static_cast<Node *>(lfirst(cell))))
+		if (has_tenant(static_cast<PathNode *>(lfirst(cell))))
 			return true;
 	return false;
 }
 
+/* Refuses the rest a place that a column writes, or that lies above such a place. */
+[[noreturn]] static void
+refuse_rest(const RowWriter *writer, const char *field)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("column \"%s\" cannot hold field \"%s\"", writer->columns[writer->rest].name,
+					field),
+			 errdetail("Another column is that field, or a field in it; the column holds what no "
+					   "other column holds.")));
+	pg_unreachable();
+}
+
+/* The field of a name just below; false if there is none, or nothing to look in. */
+static bool
+find_field(const bson_iter_t *parent, const char *name, bson_iter_t *field)
+{
+	return parent != nullptr && bson_iter_recurse(parent, field) && bson_iter_find(field, name);
+}
+
+static void append_rest(const RowWriter *writer, bson_t *out, const PathNode *node,
+						const bson_iter_t *rest);
+
+/* "rest" is what the column of the rest has in this place, or null. */
 static void
-append_node(const RowWriter *writer, bson_t *out, const Node *node)
+append_node(const RowWriter *writer, bson_t *out, const PathNode *node, const bson_iter_t *rest)
 {
 	bool own_value = node->column >= 0 && !is_null(writer, node->column);
 	bool below = false;
 	bson_t inner;
+	bson_iter_t field;
 	ListCell *cell;
 
 	foreach (cell, node->children)
-		below = below || has_value(writer, static_cast<Node *>(lfirst(cell)));
+		below = below || has_value(writer, static_cast<PathNode *>(lfirst(cell)));
 	if (own_value && below)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("column \"%s\" and a column for a field in it cannot both have a value",
 						writer->columns[node->column].name),
 				 errdetail("Both would write field \"%s\".", writer->columns[node->column].path)));
+	if (rest != nullptr && (node->column >= 0 || (below && !BSON_ITER_HOLDS_DOCUMENT(rest))))
+		refuse_rest(writer, node->name);
 	if (own_value)
 		append_column(writer, out, node->name, node->column);
-	else if (node->tenant)
+	else if (rest != nullptr && !BSON_ITER_HOLDS_DOCUMENT(rest))
+		bson_append_iter(out, node->name, -1, rest);
+	else if (node->tenant && rest == nullptr)
 		bson_append_utf8(out, node->name, -1, writer->tenant, -1);
-	else if (below || has_tenant(node))
+	else if (below || rest != nullptr || has_tenant(node))
 	{
 		bson_append_document_begin(out, node->name, -1, &inner);
 		foreach (cell, node->children)
-			append_node(writer, &inner, static_cast<Node *>(lfirst(cell)));
+		{
+			auto *child = static_cast<PathNode *>(lfirst(cell));
+			append_node(writer, &inner, child,
+						find_field(rest, child->name, &field) ? &field : nullptr);
+		}
+		append_rest(writer, &inner, node, rest);
 		bson_append_document_end(out, &inner);
 	}
+}
+
+/* The fields of the rest for which there is no node. */
+static void
+append_rest(const RowWriter *writer, bson_t *out, const PathNode *node, const bson_iter_t *rest)
+{
+	bson_iter_t field;
+
+	if (rest == nullptr || !bson_iter_recurse(rest, &field))
+		return;
+	while (bson_iter_next(&field))
+		if (path_tree_child(node, bson_iter_key(&field)) == nullptr)
+			bson_append_iter(out, nullptr, 0, &field);
+}
+
+/* What the column of the rest holds, as a field; false: it is NULL, or there is no such column. */
+static bool
+read_rest(const RowWriter *writer, bson_iter_t *rest)
+{
+	if (writer->rest < 0 || is_null(writer, writer->rest))
+		return false;
+
+	const WriteColumn *column = &writer->columns[writer->rest];
+	bson_t *wrapper = new_document();
+	BSON_APPEND_DOCUMENT(
+		wrapper, "v",
+		document_from_datum(column->type, value_of(writer, writer->rest), column->name));
+	return bson_iter_init_find(rest, wrapper, "v");
 }
 
 static void
 build_from_columns(RowWriter *writer, bson_t *out)
 {
+	const PathNode *key = path_tree_child(&writer->root, "_id");
+	bson_iter_t rest_field;
+	const bson_iter_t *rest = read_rest(writer, &rest_field) ? &rest_field : nullptr;
+	bson_iter_t field;
 	ListCell *cell;
-	Node *key = nullptr;
 
 	/* The _id comes first, as MongoDB itself would have it. */
-	foreach (cell, writer->root.children)
-		if (strcmp(static_cast<Node *>(lfirst(cell))->name, "_id") == 0)
-			key = static_cast<Node *>(lfirst(cell));
-	if (key != nullptr && has_value(writer, key))
-		append_node(writer, out, key);
+	bool given = find_field(rest, "_id", &field);
+	if (key != nullptr && (given || has_value(writer, key)))
+		append_node(writer, out, key, given ? &field : nullptr);
+	else if (given)
+		bson_append_iter(out, "_id", -1, &field);
 	else
 		generate_key(writer, out);
 	foreach (cell, writer->root.children)
-		if (lfirst(cell) != key)
-			append_node(writer, out, static_cast<Node *>(lfirst(cell)));
+	{
+		auto *node = static_cast<PathNode *>(lfirst(cell));
+		if (node != key)
+			append_node(writer, out, node, find_field(rest, node->name, &field) ? &field : nullptr);
+	}
+	if (rest == nullptr || !bson_iter_recurse(rest, &field))
+		return;
+	while (bson_iter_next(&field))
+		if (path_tree_child(&writer->root, bson_iter_key(&field)) == nullptr &&
+			strcmp(bson_iter_key(&field), "_id") != 0)
+			bson_append_iter(out, nullptr, 0, &field);
 }
 
 static void
@@ -521,8 +567,157 @@ build_replacement(RowWriter *writer, bson_t *out, const bson_t *id)
 	check_tenant_of(writer, out);
 }
 
+/*
+ * A field of the rest goes, or gets another value; what is as it was is not sent, so that it keeps its type, which JSON may not
+ * show.  "before" and "after" are documents in the same place; null is an empty one.
+ */
+static void change_rest(const RowWriter *writer, const PathNode *node, const char *prefix,
+						const bson_iter_t *before, const bson_iter_t *after, bson_t *set,
+						bson_t *unset);
+
+[[noreturn]] static void
+refuse_rest_name(const RowWriter *writer, const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("field \"%s\" of column \"%s\" cannot be changed", name,
+					writer->columns[writer->rest].name),
+			 errdetail("A name with a dot, or a dollar sign in front, is an operator or a path "
+					   "to MongoDB."),
+			 errhint("A column with the option \"document\" replaces the whole document.")));
+	pg_unreachable();
+}
+
+static bool
+fields_are_equal(const bson_iter_t *one, const bson_iter_t *other)
+{
+	bson_t *first = new_document();
+	bson_t *second = new_document();
+
+	bson_append_iter(first, "v", -1, one);
+	bson_append_iter(second, "v", -1, other);
+	return bson_equal(first, second);
+}
+
 static void
-build_operators(RowWriter *writer, bson_t *out, Bitmapset *columns)
+change_rest_field(const RowWriter *writer, const PathNode *node, const char *path,
+				  const bson_iter_t *before, const bson_iter_t *after, bson_t *set, bson_t *unset)
+{
+	bool shared = node != nullptr && node->column < 0 && !node->tenant;
+
+	if (before != nullptr && after != nullptr && fields_are_equal(before, after))
+		return;
+	if (node != nullptr && node->column >= 0)
+		refuse_rest(writer, path);
+	if (shared && (before == nullptr || BSON_ITER_HOLDS_DOCUMENT(before)) &&
+		(after == nullptr || BSON_ITER_HOLDS_DOCUMENT(after)))
+	{
+		change_rest(writer, node, path, before, after, set, unset);
+		return;
+	}
+	check_tenant_change(writer, path, after);
+	/* A column is a field in it, which would go as well, or be written by this one. */
+	if (shared && (before == nullptr || BSON_ITER_HOLDS_DOCUMENT(before)))
+		refuse_rest(writer, path);
+	if (shared && after != nullptr)
+		change_rest(writer, node, path, nullptr, after, new_document(), new_document());
+	if (after == nullptr)
+		bson_append_utf8(unset, path, -1, "", 0);
+	else
+		bson_append_iter(set, path, -1, after);
+}
+
+static void
+change_rest(const RowWriter *writer, const PathNode *node, const char *prefix,
+			const bson_iter_t *before, const bson_iter_t *after, bson_t *set, bson_t *unset)
+{
+	bson_iter_t field;
+	bson_iter_t other;
+
+	for (int pass = 0; pass < 2; pass++)
+	{
+		const bson_iter_t *here = pass == 0 ? after : before;
+		const bson_iter_t *there = pass == 0 ? before : after;
+
+		if (here == nullptr || !bson_iter_recurse(here, &field))
+			continue;
+		while (bson_iter_next(&field))
+		{
+			const char *name = bson_iter_key(&field);
+			bool both = find_field(there, name, &other);
+
+			if (pass == 1 && both)
+				continue;
+			if (name[0] == '\0' || name[0] == '$' || strchr(name, '.') != nullptr)
+			{
+				if (!both || !fields_are_equal(&field, &other))
+					refuse_rest_name(writer, name);
+				continue;
+			}
+			change_rest_field(writer, path_tree_child(node, name),
+							  prefix[0] != '\0' ? psprintf("%s.%s", prefix, name) : pstrdup(name),
+							  pass == 1 ? &field
+							  : both	? &other
+										: nullptr,
+							  pass == 1 ? nullptr : &field, set, unset);
+		}
+	}
+}
+
+/* The _id in it, if it is given, must be the document's. */
+static void
+check_rest_id(RowWriter *writer, const bson_iter_t *rest, const bson_t *id)
+{
+	bson_iter_t given;
+	bson_iter_t own;
+
+	if (find_field(rest, "_id", &given) && bson_iter_init_find(&own, id, "_id") &&
+		!fields_are_equal(&given, &own))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("the _id of a document cannot be changed"),
+						errdetail("The _id in column \"%s\" is another one.",
+								  writer->columns[writer->rest].name)));
+}
+
+static void
+build_rest_change(RowWriter *writer, const NullableDatum *old_rest, const bson_t *id, bson_t *set,
+				  bson_t *unset)
+{
+	const WriteColumn *column = &writer->columns[writer->rest];
+	bson_t *before = new_document();
+	bson_t *after = new_document();
+	bson_t *old_document = new_document();
+	bson_iter_t old_field;
+	bson_iter_t new_field;
+
+	if (is_null(writer, writer->rest))
+		ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
+						errmsg("column \"%s\" cannot be set to NULL", column->name),
+						errdetail("It holds the fields that no other column holds."),
+						errhint("Set it to '{}', which takes them away.")));
+	if (!read_rest(writer, &new_field))
+		return;
+	check_rest_id(writer, &new_field, id);
+
+	/* Without the _id, which stays. */
+	const bson_t *new_value =
+		document_from_datum(column->type, value_of(writer, writer->rest), column->name);
+	bson_t *new_document_rest = new_document();
+	bson_copy_to_excluding_noinit(new_value, new_document_rest, "_id", nullptr);
+	BSON_APPEND_DOCUMENT(after, "v", new_document_rest);
+	if (!old_rest->isnull)
+		bson_copy_to_excluding_noinit(
+			document_from_datum(column->type, old_rest->value, column->name), old_document, "_id",
+			nullptr);
+	BSON_APPEND_DOCUMENT(before, "v", old_document);
+	bson_iter_init_find(&old_field, before, "v");
+	bson_iter_init_find(&new_field, after, "v");
+	change_rest(writer, &writer->root, "", &old_field, &new_field, set, unset);
+}
+
+static void
+build_operators(RowWriter *writer, bson_t *out, Bitmapset *columns, const bson_t *id,
+				const NullableDatum *old_rest)
 {
 	bson_t *set = new_document();
 	bson_t *unset = new_document();
@@ -534,6 +729,11 @@ build_operators(RowWriter *writer, bson_t *out, Bitmapset *columns)
 
 		if (!bms_is_member(column->attribute - FirstLowInvalidHeapAttributeNumber, columns))
 			continue;
+		if (i == writer->rest)
+		{
+			build_rest_change(writer, old_rest, id, set, unset);
+			continue;
+		}
 		if (is_id(column->path))
 			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 							errmsg("the _id of a document cannot be changed"),
@@ -557,8 +757,15 @@ build_operators(RowWriter *writer, bson_t *out, Bitmapset *columns)
 		BSON_APPEND_DOCUMENT(out, "$unset", unset);
 }
 
+AttrNumber
+row_writer_rest(const RowWriter *writer)
+{
+	return writer->rest >= 0 ? writer->columns[writer->rest].attribute : InvalidAttrNumber;
+}
+
 const bson_t *
-row_writer_update(RowWriter *writer, TupleTableSlot *slot, Bitmapset *columns, const bson_t *id)
+row_writer_update(RowWriter *writer, TupleTableSlot *slot, Bitmapset *columns, const bson_t *id,
+				  const NullableDatum *old_rest)
 {
 	bson_t *out = writer->document->get();
 	bool whole = writer->whole >= 0 && bms_is_member(writer->columns[writer->whole].attribute -
@@ -581,7 +788,7 @@ row_writer_update(RowWriter *writer, TupleTableSlot *slot, Bitmapset *columns, c
 	if (whole)
 		build_replacement(writer, out, id);
 	else
-		build_operators(writer, out, columns);
+		build_operators(writer, out, columns, id, old_rest);
 	store_row(writer, slot);
 	return out;
 }

@@ -29,10 +29,15 @@ RowWriter *row_writer_build(Relation foreign_table, const TableOptions *options,
  */
 const bson_t *row_writer_insert(RowWriter *writer, TupleTableSlot *slot);
 
-/* An update's operators, or the new document, for the columns that were assigned ("id" is a
- * document with the _id alone). */
+/*
+ * An update's operators, or the new document, for the columns that were assigned.  "id" is a document with the _id alone;
+ * "old_rest" what the column row_writer_rest() held before.  Both may be null if nothing is assigned that holds a document.
+ */
 const bson_t *row_writer_update(RowWriter *writer, TupleTableSlot *slot, Bitmapset *columns,
-								const bson_t *id);
+								const bson_t *id, const NullableDatum *old_rest);
+
+/* The column for what no other column holds; InvalidAttrNumber: there is none. */
+AttrNumber row_writer_rest(const RowWriter *writer);
 
 /* {_id: …} and the tenant. */
 void row_writer_filter(RowWriter *writer, bson_t *filter, const bson_t *id);

@@ -96,6 +96,7 @@ describe_find(ForeignScan *plan, const TableOptions *options, Oid foreign_table,
 
 	find.collection = options->collection;
 	find.tenant_field = options->tenant_field;
+	find.unnest = options->unnest;
 	find.batch_size = options->batch_size;
 	find.read_concern = options->read_concern;
 	find.conditions = plan_item(plan, PlanItem::conditions);
@@ -107,8 +108,10 @@ describe_find(ForeignScan *plan, const TableOptions *options, Oid foreign_table,
 	for (int i = 0; i < count; i++)
 		find.operands[i].type = exprType(static_cast<Node *>(list_nth(plan->fdw_exprs, i)));
 
+	/* Of an element, what does not fit is told with its document. */
 	bool whole_row = list_member_int(plan_item(plan, PlanItem::attributes), 0);
-	if (list_member_int(plan_item(plan, PlanItem::slot_columns), SelfItemPointerAttributeNumber))
+	if (options->unnest != nullptr ||
+		list_member_int(plan_item(plan, PlanItem::slot_columns), SelfItemPointerAttributeNumber))
 		find.paths = lappend(find.paths, makeString(pstrdup("_id")));
 	for (int i = 0; i < row->natts; i++)
 	{
@@ -118,7 +121,7 @@ describe_find(ForeignScan *plan, const TableOptions *options, Oid foreign_table,
 			  list_member_int(plan_item(plan, PlanItem::attributes), attribute->attnum)))
 			continue;
 		ColumnOptions column = column_options(foreign_table, attribute->attnum);
-		find.whole = find.whole || column.document;
+		find.whole = find.whole || !column.is_field();
 		find.paths = lappend(find.paths, makeString(pstrdup(column.path)));
 	}
 	return find;

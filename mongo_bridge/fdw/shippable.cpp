@@ -14,6 +14,7 @@
  *   boolean         only true and false fit.
  *   instant, …      milliseconds there, microseconds here: the constant is rounded in the direction of the operator.
  *   uuid            "=" only: half of the drivers store strings.
+ *   object_id       the order of the bytes, in both.
  *
  * MongoDB's operators compare within a type only, so that null, missing and misfitting values never satisfy them, and they
  * look into arrays.  An array at the end of a path does not fit these columns and is an error when it is read; one in the
@@ -24,6 +25,7 @@
 #include <gnu/libc-version.h>
 
 #include "fdw.h"
+#include "object_id.h"
 
 namespace bridge
 {
@@ -56,7 +58,7 @@ field_kind(Oid type)
 		case UUIDOID:
 			return FieldKind::uuid;
 		default:
-			return FieldKind::other;
+			return is_object_id_type(type) ? FieldKind::object_id : FieldKind::other;
 	}
 }
 
@@ -86,6 +88,8 @@ operand_fits(FieldKind kind, Oid type)
 			return type == UUIDOID;
 		case FieldKind::json_text:
 			return type == TEXTOID;
+		case FieldKind::object_id:
+			return is_object_id_type(type);
 		case FieldKind::other:
 			break;
 	}
@@ -228,7 +232,7 @@ describe_field(RelOptInfo *relation, Oid foreign_table, Expr *expression, Shippa
 		ColumnOptions options = column_options(foreign_table, column->varattno);
 		result->condition.path = options.path;
 		result->condition.kind = field_kind(getBaseType(column->vartype));
-		return !options.document;
+		return options.is_field();
 	}
 	result->condition.kind = FieldKind::json_text;
 	result->column = json_text_field(relation, foreign_table, expression, &result->condition.path);

@@ -61,6 +61,7 @@ sorts_alike(FieldKind kind, Oid collation)
 		case FieldKind::instant:
 		case FieldKind::wall_clock:
 		case FieldKind::day:
+		case FieldKind::object_id:
 			return true;
 		case FieldKind::string:
 			return compares_bytes(collation);
@@ -162,7 +163,7 @@ key_shippable(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, PathKe
 	key->not_null = column_has_no_null(root, relation, foreign_table, column);
 
 	/* varchar sorts by text's family. */
-	return !options.document && sorts_alike(key->kind, equivalence->ec_collation) &&
+	return options.is_field() && sorts_alike(key->kind, equivalence->ec_collation) &&
 		   pathkey->pk_opfamily == lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY)->btree_opf;
 }
 

@@ -143,7 +143,7 @@ def changes(lab, connection):
     }
     for what, functions in ways.items():
         times = [[] for _ in functions]
-        for _ in range(3):
+        for _ in range(5):
             for i, function in enumerate(functions):
                 fresh()
                 copy.update_many({"_id": {"$in": keys}}, {"$set": {"part": 1}})
