@@ -108,9 +108,10 @@ item_name(List *item)
 {
 	const char *text = nodeToString(item);
 
-	return psprintf("%016" INT64_MODIFIER "x",
-					hash_bytes_extended(reinterpret_cast<const unsigned char *>(text),
-										static_cast<int>(strlen(text)), 0));
+	unsigned long long hash = hash_bytes_extended(reinterpret_cast<const unsigned char *>(text),
+												  static_cast<int>(strlen(text)), 0);
+
+	return psprintf("%016llx", hash);
 }
 
 GroupTry
