@@ -1,5 +1,5 @@
-# The copy of a large collection: killed half-way, with its worker, the postmaster or mongod, it goes on where it was, and what
-# was read is not read again; several processes read it; readers see nothing of it until it is whole.
+# The copy of a large collection: killed half-way, with its worker, the postmaster or mongod, or stopped by a full disk, it goes on
+# where it was, and what was read is not read again; several processes read it; readers see nothing of it until it is whole.
 
 use strict;
 use warnings FATAL => 'all';
@@ -188,8 +188,35 @@ becomes($waiting, '2', 'one is ended');
 $holder->quit;
 is_whole('by those that are left');
 
+# There are eight slots for workers, some of them taken.
+$node->append_conf('postgresql.conf', 'tenancy_mongo.mirror_copy_workers = 16');
+$node->reload;
+sql(q(SELECT tenancy_mongo.unmirror('big'); TRUNCATE big));
+$holder = hold_at(0);
+sql(q(SELECT tenancy_mongo.mirror('big_in_mongo', 'big')));
+becomes("SELECT ($waiting) BETWEEN 3 AND 8", 'true', 'as many read as there are slots');
+$holder->quit;
+is_whole('without slots for all');
+
+#
+# A disk that is full half-way: the server's processes may write no file beyond a size that ends in the middle of a block
+#
+
+$node->append_conf('postgresql.conf', 'tenancy_mongo.mirror_copy_workers = 1');
+$node->reload;
+sql(q(SELECT tenancy_mongo.unmirror('big'); TRUNCATE big; DROP TRIGGER hold ON tenancy_mongo.initial_sync_chunk));
+becomes(q(SELECT count(*) FROM pg_stat_activity WHERE backend_type ~ 'tenancy mirror (apply|copy) worker'), '0', 'all workers have left');
+my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+command_ok([ 'prlimit', '--fsize=' . (40 * 1024 * 1024 + 4096) . ':', '--pid', $postmaster ], 'the disk is full');
+sql(q(SELECT tenancy_mongo.mirror('big_in_mongo', 'big')));
+becomes(q(SELECT last_error_state IN ('53100', 'XX000') AND last_error ~ 'could not (extend|write)' FROM tenancy_mongo.stat_mirror), 'true', 'which is told of');
+cmp_ok(sql('SELECT count(*) FROM tenancy_mongo.initial_sync_chunk'), '>', 0, 'what was read before stays');
+is(sql('SELECT count(*) FROM big'), '0', 'and nothing is shown');
+$node->restart;
+is_whole('with room again');
+
 my $log = slurp_file($node->logfile);
-unlike($log, qr/ERROR: .*(copy|initial_sync|mirror_table)/, 'nobody fails because a mirror changes or goes');
+unlike($log, qr/ERROR: .*(copy of|initial_sync|mirror_table)/, 'nobody fails because a mirror changes or goes');
 like($log, qr/mirror goes on with its copy of shop.big behind \d+ documents/, 'the log tells of what goes on');
 unlike($log, qr/terminated by signal (?!9:)|PANIC|TRAP/, 'no process crashed');
 done_testing();
