@@ -220,7 +220,7 @@ put_test(bson_t *out, const Condition *condition)
  * Comparisons
  */
 
-static const char *
+const char *
 operator_name(Comparison comparison)
 {
 	switch (comparison)

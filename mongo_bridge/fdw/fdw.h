@@ -72,6 +72,9 @@ enum class Comparison
 	neither /* … none does */
 };
 
+/* MongoDB's operator for it, of those between two values. */
+const char *operator_name(Comparison comparison);
+
 /* One condition on one field, or on several conditions.  In a plan it is a List, so that plans can be copied. */
 struct Condition
 {

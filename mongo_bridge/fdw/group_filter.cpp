@@ -230,29 +230,6 @@ put_membership(bson_t *out, const char *key, const Condition *condition, const O
 				 });
 }
 
-static const char *
-operator_of(Comparison comparison)
-{
-	switch (comparison)
-	{
-		case Comparison::less:
-			return "$lt";
-		case Comparison::less_equal:
-			return "$lte";
-		case Comparison::greater:
-			return "$gt";
-		case Comparison::greater_equal:
-			return "$gte";
-		case Comparison::not_equal:
-			return "$ne";
-		case Comparison::any_of:
-		case Comparison::none_of:
-			return "$in";
-		default:
-			return "$eq";
-	}
-}
-
 /* What a comparison with a date that cannot be stored comes to; the condition takes its new operator. */
 static Outcome
 round_date(Condition *condition, const Operand *operand)
@@ -286,7 +263,7 @@ put_comparison(bson_t *out, const char *key, Condition condition, const Operand 
 					   condition.comparison == Comparison::not_equal;
 	auto put = [&](bson_t *to, const char *name)
 	{
-		put_pair(to, name, operator_of(condition.comparison), &condition, filter,
+		put_pair(to, name, operator_name(condition.comparison), &condition, filter,
 				 [&](bson_t *pair, const char *second)
 				 {
 					 put_unary(pair, second, "$literal",
@@ -318,7 +295,7 @@ put_leaf(bson_t *out, const char *key, const Condition *condition, const Filter 
 
 	const Operand *operand = &filter->operands[condition->operand];
 	if (operand->name != nullptr)
-		put_pair(out, key, operator_of(condition->comparison), condition, filter,
+		put_pair(out, key, operator_name(condition->comparison), condition, filter,
 				 [&](bson_t *pair, const char *second)
 				 {
 					 put_unary(pair, second, "$param",

@@ -48,9 +48,10 @@ path_tree_node(PathNode *root, const char *path)
 
 /* Whether something is left of an embedded document; of an empty one it is the document itself. */
 static bool
-has_unmapped(bson_iter_t fields, const PathNode *level)
+has_unmapped(const bson_iter_t *start, const PathNode *level)
 {
 	bool empty = true;
+	bson_iter_t fields = *start;
 	bson_iter_t inner;
 
 	while (bson_iter_next(&fields))
@@ -61,7 +62,7 @@ has_unmapped(bson_iter_t fields, const PathNode *level)
 		if (node == nullptr)
 			return true;
 		if (node->column < 0 && (!BSON_ITER_HOLDS_DOCUMENT(&fields) ||
-								 !bson_iter_recurse(&fields, &inner) || has_unmapped(inner, node)))
+								 !bson_iter_recurse(&fields, &inner) || has_unmapped(&inner, node)))
 			return true;
 	}
 	return empty;
@@ -80,7 +81,7 @@ append_unmapped(bson_t *out, bson_iter_t *fields, const PathNode *level)
 		if (node == nullptr || (node->column < 0 && (!BSON_ITER_HOLDS_DOCUMENT(fields) ||
 													 !bson_iter_recurse(fields, &inner))))
 			bson_append_iter(out, key, -1, fields);
-		else if (node->column < 0 && has_unmapped(inner, node))
+		else if (node->column < 0 && has_unmapped(&inner, node))
 		{
 			bson_append_document_begin(out, key, -1, &document);
 			append_unmapped(&document, &inner, node);

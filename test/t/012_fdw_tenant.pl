@@ -6,16 +6,13 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::RealBin/../support";
 
+use Foreign::Node;
 use Mongo::Server;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $mongo = Mongo::Server->new('main')->start;
-my $node  = PostgreSQL::Test::Cluster->new('main');
-$node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'tenancy'");
-$node->start;
+my $node  = foreign_node($mongo);
 
 $mongo->insert('test', 'tasks',
 	'{"_id": 1, "tenant_id": "tenant-001", "title": "one"}', '{"_id": 2, "tenant_id": "tenant-002", "title": "two"}', '{"_id": 3, "tenant_id": "tenant-001", "title": "three"}',
@@ -27,8 +24,6 @@ $mongo->insert('test', 'tasks',
 $mongo->command('test', '{"createIndexes": "tasks", "indexes": [{"key": {"tenant_id": 1}, "name": "tenant"}]}');
 
 $node->safe_psql('postgres', qq(
-	CREATE EXTENSION tenancy_mongo CASCADE;
-	CREATE SERVER m FOREIGN DATA WRAPPER tenancy_mongo OPTIONS (hosts '@{[ $mongo->host ]}', replica_set 'rs0');
 	CREATE FOREIGN TABLE tasks (id int OPTIONS (path '_id'), title text, tenant_id text) SERVER m OPTIONS (database 'test', collection 'tasks', tenant_field 'tenant_id');
 	CREATE FOREIGN TABLE by_owner (id int OPTIONS (path '_id')) SERVER m OPTIONS (database 'test', collection 'tasks', tenant_field 'owner.tenant');
 	CREATE FOREIGN TABLE everything (id int OPTIONS (path '_id'), title text) SERVER m OPTIONS (database 'test', collection 'tasks');

@@ -11,8 +11,8 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::RealBin/../support";
 
+use Foreign::Node;
 use Mongo::Server;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -23,10 +23,7 @@ diag("seed $seed");
 srand($seed);
 
 my $mongo = Mongo::Server->new('main')->start;
-my $node  = PostgreSQL::Test::Cluster->new('main');
-$node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'tenancy'\ntimezone = 'Europe/Berlin'");
-$node->start;
+my $node  = foreign_node($mongo, "timezone = 'Europe/Berlin'");
 
 #
 # Documents
@@ -96,8 +93,6 @@ $mongo->command('test', '{"createIndexes": "docs", "indexes": [{"key": {"i": 1},
 my $definition = join ', ', map { "$_ $columns{$_}[0] OPTIONS (path '$columns{$_}[1]')" } @names;
 $definition =~ s/ NOT NULL( OPTIONS \([^)]*\))/$1 NOT NULL/;
 $node->safe_psql('postgres', qq(
-	CREATE EXTENSION tenancy_mongo CASCADE;
-	CREATE SERVER m FOREIGN DATA WRAPPER tenancy_mongo OPTIONS (hosts '@{[ $mongo->host ]}', replica_set 'rs0');
 	CREATE FOREIGN TABLE remote ($definition) SERVER m OPTIONS (database 'test', collection 'docs');
 	CREATE FOREIGN TABLE unpushed ($definition) SERVER m OPTIONS (database 'test', collection 'docs', pushdown 'false');
 	CREATE TABLE reference AS SELECT * FROM unpushed;

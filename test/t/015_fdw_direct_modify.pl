@@ -7,19 +7,14 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::RealBin/../support";
 
+use Foreign::Node;
 use Mongo::Server;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $mongo = Mongo::Server->new('main')->start;
-my $node  = PostgreSQL::Test::Cluster->new('main');
-$node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'tenancy'\ntimezone = 'UTC'");
-$node->start;
+my $node  = foreign_node($mongo, "timezone = 'UTC'");
 $node->safe_psql('postgres', qq(
-	CREATE EXTENSION tenancy_mongo CASCADE;
-	CREATE SERVER m FOREIGN DATA WRAPPER tenancy_mongo OPTIONS (hosts '@{[ $mongo->host ]}', replica_set 'rs0');
 	CREATE SERVER at_once FOREIGN DATA WRAPPER tenancy_mongo OPTIONS (hosts '@{[ $mongo->host ]}', replica_set 'rs0', transactions 'false');
 	CREATE FOREIGN TABLE items (id int OPTIONS (path '_id'), n int, t text, ts timestamptz, x int OPTIONS (path 'a.x'), o text OPTIONS (object_id 'true')) SERVER m OPTIONS (database 'test', collection 'items');
 	CREATE FOREIGN TABLE items_at_once (id int OPTIONS (path '_id'), n int) SERVER at_once OPTIONS (database 'test', collection 'items');
@@ -29,8 +24,6 @@ $node->safe_psql('postgres', qq(
 	CREATE TABLE local (i int);
 	INSERT INTO local VALUES (1), (2);));
 
-sub sql { return $node->safe_psql('postgres', join "\n", @_); }
-sub error_of { my ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$_[0]"); return $err; }
 sub plan_of { return $node->safe_psql('postgres', "EXPLAIN (VERBOSE, COSTS OFF) $_[0]"); }
 sub fresh
 {

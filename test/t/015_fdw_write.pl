@@ -6,20 +6,15 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::RealBin/../support";
 
+use Foreign::Node;
 use Mongo::Server;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $mongo = Mongo::Server->new('main')->start;
 my $alone = Mongo::Server->new('alone', replicas => 0)->start;
-my $node  = PostgreSQL::Test::Cluster->new('main');
-$node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'tenancy'\ntimezone = 'UTC'\nmax_prepared_transactions = 2");
-$node->start;
+my $node  = foreign_node($mongo, "timezone = 'UTC'", 'max_prepared_transactions = 2');
 $node->safe_psql('postgres', qq(
-	CREATE EXTENSION tenancy_mongo CASCADE;
-	CREATE SERVER m FOREIGN DATA WRAPPER tenancy_mongo OPTIONS (hosts '@{[ $mongo->host ]}', replica_set 'rs0');
 	CREATE SERVER alone FOREIGN DATA WRAPPER tenancy_mongo OPTIONS (hosts '@{[ $alone->host ]}');
 	CREATE DOMAIN small AS integer CHECK (VALUE < 100);
 	CREATE FOREIGN TABLE v (id int OPTIONS (path '_id'), i2 smallint, i4 int, i8 bigint, f4 real, f8 float8, n numeric, b boolean, t text, c char(5), y bytea, u uuid,
@@ -30,15 +25,6 @@ $node->safe_psql('postgres', qq(
 	CREATE FOREIGN TABLE over (id int OPTIONS (path '_id'), o jsonb, x int OPTIONS (path 'o.x')) SERVER m OPTIONS (database 'test', collection 'over');
 	CREATE TABLE l (i int, t text);));
 
-sub sql { return $node->safe_psql('postgres', $_[0]); }
-
-# The error of statements in one session, which must have one.
-sub error_of
-{
-	my ($query) = @_;
-	my ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$query");
-	return $err;
-}
 sub documents { return $mongo->command_text('test', qq({"find": "$_[0]", "sort": {"_id": 1}})) =~ s/.*"firstBatch" ?: ?(\[.*?\]), "id" ?:.*/$1/r; }
 
 #

@@ -6,22 +6,14 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::RealBin/../support";
 
+use Foreign::Node;
 use Mongo::Server;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $mongo = Mongo::Server->new('main')->start;
-my $node  = PostgreSQL::Test::Cluster->new('main');
-$node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'tenancy'\ntimezone = 'UTC'");
-$node->start;
-$node->safe_psql('postgres', qq(
-	CREATE EXTENSION tenancy_mongo CASCADE;
-	CREATE SERVER m FOREIGN DATA WRAPPER tenancy_mongo OPTIONS (hosts '@{[ $mongo->host ]}', replica_set 'rs0');));
+my $node  = foreign_node($mongo, "timezone = 'UTC'");
 
-sub sql { return $node->safe_psql('postgres', join "\n", @_); }
-sub error_of { my ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$_[0]"); return $err; }
 sub stored { my ($collection, $filter) = @_; return $mongo->command_text('test', qq({"find": "$collection", "filter": $filter, "sort": {"_id": 1}})) =~ s/.*"firstBatch" ?: ?\[ ?(.*?) ?\], "id" ?:.*/$1/r; }
 
 #

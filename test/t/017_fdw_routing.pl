@@ -6,16 +6,13 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::RealBin/../support";
 
+use Foreign::Node;
 use Mongo::Server;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $mongo = Mongo::Server->new('main')->start;
-my $node  = PostgreSQL::Test::Cluster->new('main');
-$node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'tenancy'");
-$node->start;
+my $node  = foreign_node($mongo);
 
 # Tenants whose ids fold to one another's neighbours, and one whose database is not there.
 $mongo->insert('tenant_tenant-001_db', 'insights', '{"_id": 1, "t": "one", "n": 1}', '{"_id": 2, "t": "one", "n": 2}');
@@ -27,8 +24,6 @@ $mongo->insert('tenant_{tenant}_db', 'insights', '{"_id": 1, "t": "literal"}');
 $mongo->insert('shared', 'insights', '{"_id": 1, "t": "shared", "tenant_id": "tenant-001"}');
 
 $node->safe_psql('postgres', qq(
-	CREATE EXTENSION tenancy_mongo CASCADE;
-	CREATE SERVER m FOREIGN DATA WRAPPER tenancy_mongo OPTIONS (hosts '@{[ $mongo->host ]}', replica_set 'rs0');
 	CREATE FOREIGN TABLE insights (id int OPTIONS (path '_id'), t text, n int) SERVER m OPTIONS (database 'tenant_{tenant}_db', collection 'insights', truncatable 'true');
 	CREATE FOREIGN TABLE bound (id int OPTIONS (path '_id'), t text, owner text) SERVER m OPTIONS (database 'tenant_{tenant}_db', collection 'both', tenant_field 'owner');
 	CREATE FOREIGN TABLE mentions (id int OPTIONS (path '_id'), insight int) SERVER m OPTIONS (database 'database_of_tenant_{tenant}', collection 'mentions');

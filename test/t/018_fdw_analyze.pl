@@ -7,17 +7,14 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::RealBin/../support";
 
+use Foreign::Node;
 use Mongo::Server;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
 my $mongo = Mongo::Server->new('main')->start;
-my $node  = PostgreSQL::Test::Cluster->new('main');
-$node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'tenancy'");
-$node->start;
+my $node  = foreign_node($mongo);
 
 # 4000 documents of 20 tenants: n is unique, "kind" has four values of which one is rare, "gone" is in half of them.
 for my $part (0 .. 3)
@@ -32,8 +29,6 @@ $mongo->command('test', '{"create": "empty"}');
 $mongo->insert('tenant_tenant-001_db', 'orders', map { qq({"_id": $_, "secret": "one's $_"}) } 1 .. 50);
 my $columns = "id int OPTIONS (path '_id'), tenant_id text, n int, kind text, x int OPTIONS (path 'o.x'), tags text[], gone int";
 $node->safe_psql('postgres', qq(
-	CREATE EXTENSION tenancy_mongo CASCADE;
-	CREATE SERVER m FOREIGN DATA WRAPPER tenancy_mongo OPTIONS (hosts '@{[ $mongo->host ]}', replica_set 'rs0');
 	CREATE FOREIGN TABLE orders ($columns) SERVER m OPTIONS (database 'test', collection 'orders');
 	CREATE FOREIGN TABLE protected ($columns, d jsonb OPTIONS (document 'true')) SERVER m OPTIONS (database 'test', collection 'orders', tenant_field 'tenant_id');
 	CREATE FOREIGN TABLE routed (id int OPTIONS (path '_id'), secret text) SERVER m OPTIONS (database 'tenant_{tenant}_db', collection 'orders');
