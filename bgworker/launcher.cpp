@@ -517,6 +517,7 @@ struct Database
 	Oid oid;
 	const ServiceDefinition *service;
 	Wish wish;
+	bool doubted;					/* its supervisor may have looked too early to see what there is to do */
 	BackgroundWorkerHandle *handle; /* of a supervisor that runs or is about to */
 	TimestampTz started;
 	TimestampTz next_start;
@@ -582,6 +583,8 @@ remember_all_databases()
 
 			if (!known || known->wish == Wish::nothing)
 				remember_database(oid, &service, Wish::unknown);
+			else
+				known->doubted = true;
 		}
 	}
 	table_endscan(scan);
@@ -691,8 +694,12 @@ take_messages()
 	for (int i = 0; i < verdict_count; i++)
 	{
 		Database *database = find_database(verdicts[i].database, verdicts[i].supervisor);
-		if (database)
-			database->wish = verdicts[i].has_work ? Wish::wanted : Wish::nothing;
+		if (!database)
+			continue;
+		database->wish = verdicts[i].has_work ? Wish::wanted
+						 : database->doubted ? Wish::unknown
+											 : Wish::nothing;
+		database->doubted = false;
 	}
 	for (int i = 0; i < request_count; i++)
 		for (size_t service = 0; service < lengthof(services); service++)

@@ -82,9 +82,12 @@ tenancy_pool_worker_main(Datum main_arg)
 	{
 		bool has_pool = refill(&wait);
 
-		/* Whoever asked for a pool since we looked has set the latch, or comes after our report. */
+		/*
+		 * Whoever asked for a pool since we looked has set the latch, or comes after our report.  So has a new
+		 * tenancy.pool_size, but what waits inside a transaction may have reset that.
+		 */
 		supervisor_report(has_pool);
-		if (!has_pool && !MyLatch->is_set)
+		if (!has_pool && !MyLatch->is_set && !ConfigReloadPending)
 			proc_exit(0);
 		service_rest(has_pool ? wait : at_once);
 	}

@@ -76,7 +76,6 @@ until_true("SELECT ready = 2 FROM tenancy.stat_pool", 'the setting is heard of')
 #
 sql("SELECT tenancy.set_pool_size('shop', 20)");
 until_true("SELECT ready = 20 FROM tenancy.stat_pool", 'twenty spares');
-my %spare = map { $_ => 1 } split /\n/, sql('SELECT schema_name::regnamespace::oid FROM tenancy.spares');
 my $gate = $node->background_psql('postgres', on_error_stop => 0);
 $gate->query_safe('SELECT pg_advisory_lock(1)');
 my (@sessions, @outputs);
@@ -94,8 +93,9 @@ $gate->query_safe('SELECT pg_advisory_unlock(1)');
 $_->finish for @sessions;
 $gate->quit;
 is(join("\n", map { my ($line) = $$_ =~ /(tenant_\w+|ERROR.*)/; $line // $$_ } @outputs), join("\n", map { "tenant_shop_${_}_shop" } 2 .. 21), 'all succeed');
-my @claimed = split /\n/, sql("SELECT schema_name::regnamespace::oid FROM tenancy.tenant_systems WHERE tenant_id <> 'shop-1'");
-is(scalar(grep { $spare{$_} } @claimed), 20, 'and each has a spare of its own');
+# One that the worker has made meanwhile is as good.  A claim leaves the indexes as their own transaction made them; a script makes new ones.
+is(sql("SELECT count(*), count(DISTINCT i.schema_name) FROM tenancy.tenant_systems i WHERE i.tenant_id <> 'shop-1' AND i.xmin::text <>
+	(SELECT x.xmin::text FROM pg_index x WHERE x.indrelid = (i.schema_name || '.t1')::regclass LIMIT 1)"), '20|20', 'and each has a spare of its own');
 is(sql("SELECT count(*) FROM tenancy.tenant_systems i WHERE NOT EXISTS (SELECT FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
 	WHERE c.relnamespace = i.schema_name::regnamespace AND pg_get_expr(p.polqual, p.polrelid) LIKE '%' || quote_literal(i.tenant_id) || '%')"),
 	0, 'whose policies name its tenant');
