@@ -160,6 +160,18 @@ objects_that_use(Oid catalog, Oid object)
 	return users;
 }
 
+/*
+ * A check of a domain: the first table with a column of it that is wanted.  A domain's own checks are among what uses it, so
+ * none is asked for "whose", whence we come.
+ */
+static Oid
+table_of_domain_check(Oid constraint, Oid whose, bool (*is_wanted)(Oid table))
+{
+	Oid domain = attribute_of_constraint(constraint, Anum_pg_constraint_contypid);
+
+	return OidIsValid(domain) && domain != whose ? table_that_uses(TypeRelationId, domain, is_wanted) : InvalidOid;
+}
+
 /* The first table that is wanted among those which use a function, a type or an operator, or invalid. */
 Oid
 table_that_uses(Oid catalog, Oid object, bool (*is_wanted)(Oid table))
@@ -179,9 +191,7 @@ table_that_uses(Oid catalog, Oid object, bool (*is_wanted)(Oid table))
 			continue;
 		}
 		if (user->classId == ConstraintRelationId)
-			table = table_that_uses(
-				TypeRelationId,
-				attribute_of_constraint(user->objectId, Anum_pg_constraint_contypid), is_wanted);
+			table = table_of_domain_check(user->objectId, object, is_wanted);
 		else if (user->classId == TypeRelationId || user->classId == OperatorRelationId)
 			table = table_that_uses(user->classId, user->objectId, is_wanted);
 		if (OidIsValid(table))
@@ -190,13 +200,10 @@ table_that_uses(Oid catalog, Oid object, bool (*is_wanted)(Oid table))
 	return InvalidOid;
 }
 
-/* A check of a domain: the first table with a column of it that is wanted. */
 Oid
 table_of_domain_check(Oid constraint, bool (*is_wanted)(Oid table))
 {
-	Oid domain = attribute_of_constraint(constraint, Anum_pg_constraint_contypid);
-
-	return OidIsValid(domain) ? table_that_uses(TypeRelationId, domain, is_wanted) : InvalidOid;
+	return table_of_domain_check(constraint, InvalidOid, is_wanted);
 }
 
 } // namespace tenancy

@@ -216,6 +216,7 @@ CALL public.change('ALTER DOMAIN guarded.words SET NOT NULL');
 CALL public.change('CREATE SCHEMA AUTHORIZATION pgd_owner');
 CALL public.change('CREATE TABLE public.own (id serial PRIMARY KEY, tenant_id text); GRANT SELECT ON public.own TO PUBLIC; ALTER TABLE public.own ADD CHECK (id > 0); DROP TABLE public.own');
 CALL public.change('CREATE FUNCTION public.own() RETURNS integer LANGUAGE sql AS ''SELECT 1''; CREATE DOMAIN public.own AS text; ALTER DOMAIN public.own SET NOT NULL');
+CALL public.change('CREATE DOMAIN public.own AS text CHECK (VALUE <> ''a''); ALTER DOMAIN public.own ADD CHECK (VALUE <> ''b''); ALTER DOMAIN public.own SET NOT NULL');
 CALL public.change('CREATE TABLE public.own (tenant_id text NOT NULL, note text); SELECT tenancy.protect(''public.own''); INSERT INTO public.own VALUES (''pg-1'', ''x'')');
 CALL public.change('CREATE TABLE public.own (tenant_id text NOT NULL); SELECT tenancy.protect(''public.own''); ALTER TABLE public.own ADD note text');
 SELECT tenancy.protect_schema('guarded');
