@@ -282,15 +282,18 @@ Bounds
 find_bounds(Client *client, const MirrorTable *table, int ranges)
 {
 	const int samples = ranges * samples_of_range;
-	Bounds bounds = {0, static_cast<bytea **>(palloc(sizeof(bytea *) * ranges))};
+	Bounds bounds = {0, nullptr};
+
+	if (ranges <= 1)
+		return bounds;
+	bounds.keys = static_cast<bytea **>(palloc(sizeof(bytea *) * ranges));
+
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "sample", ALLOCSET_SMALL_SIZES);
 	CursorHolder *holder = own<CursorHolder>(context);
 	Document *command = sample_command(table, samples, context);
 	int number = 0;
 
-	if (ranges <= 1)
-		return bounds;
 	for (;;)
 	{
 		const bson_t *document = guarded(
