@@ -311,6 +311,59 @@ rename_and_open(const TenantSchema &schema, Oid owner, Oid role, Mention *mentio
 	return count;
 }
 
+/* ---- functions ---- */
+
+/*
+ * The settings that a function keeps, as with SET search_path FROM CURRENT, hold the schema's name as text.  Both names are
+ * plain identifiers, and that of a spare is random, so it stands there for the schema alone.
+ */
+Datum
+renamed_settings(ArrayType *settings, const Spare &spare, const TenantSchema &schema)
+{
+	ArrayBuildState *renamed = nullptr;
+	Datum *values;
+	bool *nulls;
+	int count;
+
+	deconstruct_array(settings, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &count);
+	for (int i = 0; i < count; i++)
+		renamed = accumArrayResult(renamed,
+								   DirectFunctionCall3Coll(replace_text, C_COLLATION_OID, values[i],
+														   CStringGetTextDatum(spare.schema), CStringGetTextDatum(schema.name)),
+								   nulls[i], TEXTOID, CurrentMemoryContext);
+	return makeArrayResult(renamed, CurrentMemoryContext);
+}
+
+void
+rename_in_functions(const TenantSchema &schema, const Spare &spare)
+{
+	List *functions = objects_of_schema(schema.oid, ProcedureRelationId);
+	ListCell *cell;
+
+	if (functions == NIL)
+		return;
+	OpenCatalog catalog = open_catalog(ProcedureRelationId);
+	foreach (cell, functions)
+	{
+		HeapTuple tuple = SearchSysCacheCopy1(PROCOID, ObjectIdGetDatum(lfirst_oid(cell)));
+		Datum values[Natts_pg_proc] = {};
+		bool nulls[Natts_pg_proc] = {}, replace[Natts_pg_proc] = {};
+		bool null;
+
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for function %u", lfirst_oid(cell));
+		Datum settings = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proconfig, &null);
+		if (null)
+			continue;
+		values[Anum_pg_proc_proconfig - 1] = renamed_settings(DatumGetArrayTypeP(settings), spare, schema);
+		replace[Anum_pg_proc_proconfig - 1] = true;
+		tuple = heap_modify_tuple(tuple, RelationGetDescr(catalog.relation), values, nulls, replace);
+		CatalogTupleUpdateWithInfo(catalog.relation, &tuple->t_self, tuple, catalog.indexes);
+		InvokeObjectPostAlterHook(ProcedureRelationId, lfirst_oid(cell), 0);
+	}
+	close_catalog(catalog);
+}
+
 /* ---- rows ---- */
 
 /*
@@ -498,6 +551,7 @@ hand_over(const TenantSchema &schema, const Spare &spare)
 	int count = rename_and_open(schema, owner, role, mentions);
 	count += grant_relations(relations, owner, role, mentions + count);
 	note_mentions(mentions, count);
+	rename_in_functions(schema, spare);
 	CommandCounterIncrement();
 	bind_relations(schema, relations, spare);
 }

@@ -5,7 +5,7 @@
  * schema's new name by itself; what the script wrote down as text does not, and what it computed from the text cannot be
  * found again.  So a script is taken only if every use of the two words can be followed:
  *
- *   @schema@   as the qualifier of a name, or after SCHEMA; never inside a string
+ *   @schema@   as the qualifier of a name, after SCHEMA, or first in a search_path; never inside a string
  *   @tenant@   the whole of a column's DEFAULT, or a whole value of INSERT … VALUES, in a script that does not compute with
  *              its rows afterwards: no SELECT, UPDATE, DO, function or rule, which could have derived a value from it
  *
@@ -96,9 +96,11 @@ ends_default(const Scan &scan, int i)
 bool
 schema_is_qualifier(const Scan &scan, int i, const char *schema)
 {
+	if (!token_is(scan, i, schema))
+		return false;
 	/* The scanner gives the dot as a token of its own, without white space between. */
-	return token_is(scan, i, schema) &&
-		   (token_is(scan, i + 1, ".") || token_is(scan, i - 1, "SCHEMA"));
+	return token_is(scan, i + 1, ".") || token_is(scan, i - 1, "SCHEMA") ||
+		   (token_is(scan, i - 2, "search_path") && (token_is(scan, i - 1, "TO") || token_is(scan, i - 1, "=")));
 }
 
 const char *
