@@ -183,11 +183,13 @@ summary()
 # Parts
 #
 
-# usage: build_unit target…
+# usage: build_unit directory fuzzers-sanitized target…
 build_unit()
 {
-	local build=$top/build/unit
-	if ! { cmake -S "$top" -B "$build" -DSANITIZE="${SANITIZE:-OFF}" && cmake --build "$build" -j "$(nproc)" --target "$@"; } > "$log/unit_build.log" 2>&1; then
+	local build=$1 sanitize=$2
+	shift 2
+	if ! { cmake -S "$top" -B "$build" -DPG_CONFIG="$pg_config" -DSANITIZE="${SANITIZE:-OFF}" -DFUZZ_SANITIZE="$sanitize" &&
+		cmake --build "$build" -j "$(nproc)" --target "$@"; } > "$log/unit_build.log" 2>&1; then
 		failure "unit tests do not build" "$log/unit_build.log"
 		return 1
 	fi
@@ -199,7 +201,7 @@ run_unit()
 	local build=$top/build/unit name
 
 	step "Unit tests"
-	build_unit all || return 0
+	build_unit "$build" ON all || return 0
 	(cd "$build" && ctest --output-on-failure -j "$(nproc)") > "$log/unit.log" 2>&1 || true
 	pass "$(count ' Test +#[0-9]+: .* Passed ' "$log/unit.log")"
 	grep -E '^[0-9]+% tests passed' "$log/unit.log" || failure "ctest ran no test" "$log/unit.log"
@@ -209,17 +211,17 @@ run_unit()
 	grep -q '^100% tests passed' "$log/unit.log" || sed 's/^/    /' "$log/unit.log" | tail -n 100
 }
 
-# The tests of what turns BSON into values, and the fuzz driver, under Valgrind.
+# The tests of what turns BSON into values, and the fuzzers, under Valgrind.
 run_conversion()
 {
-	local build=$top/build/unit name
-	local programs=(document_test document_map_test value_test document_map_fuzz)
+	local build=$top/build/valgrind name
+	local programs=(document_test document_map_test value_test document_map_fuzz bson_datum_fuzz)
 
 	step "Unit tests of the conversion under Valgrind"
-	build_unit "${programs[@]}" || return 0
+	build_unit "$build" OFF "${programs[@]}" || return 0
 	for name in "${programs[@]}"; do
 		if valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,indirect \
-			"$build/$name" "-max_total_time=20" > "$log/$name.log" 2>&1; then
+			"$build/$name" -max_total_time=20 "$top/test/fuzz/corpus" > "$log/$name.log" 2>&1; then
 			pass 1
 		else
 			failure "valgrind $name" "$log/$name.log"

@@ -35,6 +35,25 @@ plain_search(const bson_t *document, const char *path, bson_iter_t *field)
 	}
 }
 
+/* The document that a field holds, be it the scope of code. */
+inline bool
+holds_document(const bson_iter_t *field, bson_iter_t *below, bool *sound)
+{
+	if (BSON_ITER_HOLDS_CODEWSCOPE(field))
+	{
+		const uint8_t *scope;
+		uint32_t code_length, scope_length;
+
+		bson_iter_codewscope(field, &code_length, &scope_length, &scope);
+		*sound = bson_iter_init_from_data(below, scope, scope_length);
+		return true;
+	}
+	if (!BSON_ITER_HOLDS_DOCUMENT(field) && !BSON_ITER_HOLDS_ARRAY(field))
+		return false;
+	*sound = bson_iter_recurse(field, below);
+	return true;
+}
+
 /* bson_validate does not look at the end of an embedded document: its last byte, and nothing behind a zero before it. */
 inline bool
 ends_are_sound(bson_iter_t *field)
@@ -46,9 +65,9 @@ ends_are_sound(bson_iter_t *field)
 	while (bson_iter_next(field))
 	{
 		bson_iter_t below;
+		bool sound;
 
-		if ((BSON_ITER_HOLDS_DOCUMENT(field) || BSON_ITER_HOLDS_ARRAY(field)) &&
-			!(bson_iter_recurse(field, &below) && ends_are_sound(&below)))
+		if (holds_document(field, &below, &sound) && !(sound && ends_are_sound(&below)))
 			return false;
 		end = field->next_off;
 	}
