@@ -33,6 +33,9 @@ void bind_spare(const TenantSchema &schema, const Spare &spare);
 /* Has the hand-over find room for the rows of the catalogs that it changes. */
 void leave_room(const TenantSchema &schema, const Spare &spare);
 
+/* Once that is committed: has the pages cleared of what was there before. */
+void settle_spare();
+
 } // namespace tenancy
 
 #endif

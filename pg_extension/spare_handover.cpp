@@ -3,7 +3,8 @@
  *
  * This is what a tenant waits for, so nothing here is parsed or planned.  The server would do the same for ALTER SCHEMA …
  * RENAME, GRANT, ALTER POLICY, ALTER COLUMN … SET DEFAULT and UPDATE, sixty statements for a system of ten tables; here each
- * catalog is opened once and each of its rows written once.
+ * catalog is opened once and each of its rows written once.  What is read and written then, the pool has made ready when it
+ * made the spare: leave_room() and settle_spare().
  *
  * The catalogs' rows are changed and the objects not made anew: no dependency changes with a constant, and those of the grants
  * are noted.  Every table's description is invalidated, in other sessions too, when the transaction commits.
@@ -36,6 +37,67 @@ close_catalog(const OpenCatalog &catalog)
 {
 	CatalogCloseIndexes(catalog.indexes);
 	table_close(catalog.relation, RowExclusiveLock);
+}
+
+/* ---- the schema's rows in the catalogs ---- */
+
+void
+write_row(const OpenCatalog &catalog, HeapTuple row, int times)
+{
+	for (int written = 0; written < times; written++)
+	{
+		if (written > 0)
+			CommandCounterIncrement();
+		CatalogTupleUpdateWithInfo(catalog.relation, &row->t_self, row, catalog.indexes);
+	}
+}
+
+/* Objects that were made together have numbers close to each other: no more are skipped in a scan than a few tables have. */
+constexpr Oid widest_gap = 100;
+
+/* Reads the rows that a catalog has of a schema's relations, whose numbers are in order. */
+template <typename Visitor>
+void
+visit_rows(const OpenCatalog &catalog, Oid index, AttrNumber key_attribute, List *relations, Visitor visit)
+{
+	TupleDesc descriptor = RelationGetDescr(catalog.relation);
+
+	for (int first = 0, last; first < list_length(relations); first = last + 1)
+	{
+		ScanKeyData keys[2];
+		HeapTuple tuple;
+		bool null;
+
+		for (last = first; last + 1 < list_length(relations); last++)
+			if (list_nth_oid(relations, last + 1) - list_nth_oid(relations, last) > widest_gap)
+				break;
+		ScanKeyInit(&keys[0], key_attribute, BTGreaterEqualStrategyNumber, F_OIDGE,
+					ObjectIdGetDatum(list_nth_oid(relations, first)));
+		ScanKeyInit(&keys[1], key_attribute, BTLessEqualStrategyNumber, F_OIDLE,
+					ObjectIdGetDatum(list_nth_oid(relations, last)));
+		SysScanDesc scan = systable_beginscan(catalog.relation, index, true, nullptr, 2, keys);
+		while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+			if (list_member_oid(relations, DatumGetObjectId(heap_getattr(tuple, key_attribute, descriptor, &null))))
+				visit(tuple);
+		systable_endscan(scan);
+	}
+}
+
+Form_pg_class
+relation_form(const ListCell *cell)
+{
+	return reinterpret_cast<Form_pg_class>(GETSTRUCT(static_cast<HeapTuple>(lfirst(cell))));
+}
+
+/* The rows of pg_class of some relations. */
+List *
+relation_rows(const OpenCatalog &catalog, List *relations)
+{
+	List *rows = NIL;
+
+	visit_rows(catalog, ClassOidIndexId, Anum_pg_class_oid, relations,
+			   [&rows](HeapTuple tuple) { rows = lappend(rows, heap_copytuple(tuple)); });
+	return rows;
 }
 
 /* ---- binding ---- */
@@ -89,53 +151,33 @@ bound_expression(Datum stored, const Binding &binding)
 }
 
 /*
- * Binds the expressions that a catalog keeps of a table, one row each: pg_policy and pg_attrdef.  The row of the catalog is
- * changed and not the object made anew, which would cost ten times as much; no dependency changes with a constant.
+ * Binds the expressions that a catalog keeps of a schema's tables: pg_policy and pg_attrdef.  The row of the catalog is
+ * changed and the object not made anew, which would cost ten times as much; no dependency changes with a constant.
  */
-bool
-bind_rows(const OpenCatalog &catalog, Oid index, AttrNumber key_attribute, Oid table,
-		  const AttrNumber (&expressions)[2], const Binding &binding)
+void
+bind_row(const OpenCatalog &catalog, HeapTuple tuple, const AttrNumber (&expressions)[2], const Binding &binding)
 {
 	TupleDesc descriptor = RelationGetDescr(catalog.relation);
-	bool any = false;
-	ScanKeyData key;
-	HeapTuple tuple;
+	Datum values[Natts_pg_policy] = {};
+	bool nulls[Natts_pg_policy] = {}, replace[Natts_pg_policy] = {};
+	bool changed = false;
 
-	ScanKeyInit(&key, key_attribute, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(table));
-	SysScanDesc scan = systable_beginscan(catalog.relation, index, true, nullptr, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	for (AttrNumber expression : expressions)
 	{
-		Datum values[Natts_pg_policy] = {};
-		bool nulls[Natts_pg_policy] = {}, replace[Natts_pg_policy] = {};
-		bool changed = false;
+		bool null = true;
+		Datum stored = expression > 0 ? heap_getattr(tuple, expression, descriptor, &null) : 0;
+		char *bound = null ? nullptr : bound_expression(stored, binding);
 
-		for (AttrNumber expression : expressions)
-		{
-			bool null = true;
-			Datum stored = expression > 0 ? heap_getattr(tuple, expression, descriptor, &null) : 0;
-			char *bound = null ? nullptr : bound_expression(stored, binding);
-
-			if (!bound)
-				continue;
-			values[expression - 1] = CStringGetTextDatum(bound);
-			replace[expression - 1] = changed = true;
-		}
-		if (!changed)
+		if (!bound)
 			continue;
-		any = true;
-		tuple = heap_modify_tuple(tuple, descriptor, values, nulls, replace);
-		for (int written = 0; written < binding.times; written++)
-		{
-			CatalogTupleUpdateWithInfo(catalog.relation, &tuple->t_self, tuple, catalog.indexes);
-			if (written + 1 < binding.times)
-				CommandCounterIncrement();
-		}
+		values[expression - 1] = CStringGetTextDatum(bound);
+		replace[expression - 1] = changed = true;
 	}
-	systable_endscan(scan);
-	return any;
+	if (changed)
+		write_row(catalog, heap_modify_tuple(tuple, descriptor, values, nulls, replace), binding.times);
 }
 
-static_assert(Natts_pg_attrdef <= Natts_pg_policy, "bind_rows() holds a row of either");
+static_assert(Natts_pg_attrdef <= Natts_pg_policy, "bind_row() holds a row of either");
 
 void
 bind_tables(List *relations, const Binding &binding)
@@ -144,21 +186,22 @@ bind_tables(List *relations, const Binding &binding)
 	const AttrNumber defaults[] = {Anum_pg_attrdef_adbin, 0};
 	OpenCatalog policies = open_catalog(PolicyRelationId);
 	OpenCatalog columns = open_catalog(AttrDefaultRelationId);
+	List *tables = NIL;
 	ListCell *cell;
 
 	foreach (cell, relations)
 	{
-		Oid table = lfirst_oid(cell);
-		char kind = get_rel_relkind(table);
+		char kind = relation_form(cell)->relkind;
 
 		if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
 			continue;
-		bool changed = bind_rows(policies, PolicyPolrelidPolnameIndexId, Anum_pg_policy_polrelid,
-								 table, conditions, binding);
-		changed |= bind_rows(columns, AttrDefaultIndexId, Anum_pg_attrdef_adrelid, table, defaults, binding);
-		if (changed)
-			CacheInvalidateRelcacheByRelid(table);
+		tables = lappend_oid(tables, relation_form(cell)->oid);
+		CacheInvalidateRelcacheByTuple(static_cast<HeapTuple>(lfirst(cell)));
 	}
+	visit_rows(policies, PolicyPolrelidPolnameIndexId, Anum_pg_policy_polrelid, tables,
+			   [&](HeapTuple row) { bind_row(policies, row, conditions, binding); });
+	visit_rows(columns, AttrDefaultIndexId, Anum_pg_attrdef_adrelid, tables,
+			   [&](HeapTuple row) { bind_row(columns, row, defaults, binding); });
 	close_catalog(columns);
 	close_catalog(policies);
 }
@@ -242,37 +285,32 @@ privileges_on(Oid relation, char kind)
 
 /* GRANT on relations to one role, as ExecuteGrantStmt() does it, without a statement's parsing and look-ups for each. */
 int
-grant_relations(List *relations, Oid owner, Oid role, Mention *mentions)
+grant_relations(const OpenCatalog &catalog, List *relations, Oid owner, Oid role, Mention *mentions)
 {
-	OpenCatalog catalog = open_catalog(RelationRelationId);
 	int count = 0;
 	ListCell *cell;
 
 	foreach (cell, relations)
 	{
-		Oid relation = lfirst_oid(cell);
-		HeapTuple tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relation));
+		auto *row = static_cast<HeapTuple>(lfirst(cell));
+		char kind = relation_form(cell)->relkind;
+		Oid relation = relation_form(cell)->oid;
+		AclMode privileges = privileges_on(relation, kind);
 		Datum values[Natts_pg_class] = {};
 		bool nulls[Natts_pg_class] = {}, replace[Natts_pg_class] = {};
 		bool null;
 
-		if (!HeapTupleIsValid(tuple))
-			elog(ERROR, "cache lookup failed for relation %u", relation);
-		char kind = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relkind;
-		AclMode privileges = privileges_on(relation, kind);
 		if (privileges == ACL_NO_RIGHTS)
 			continue;
-		Datum stored = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &null);
+		Datum stored = heap_getattr(row, Anum_pg_class_relacl, RelationGetDescr(catalog.relation), &null);
 		Acl *acl = null ? acldefault(kind == RELKIND_SEQUENCE ? OBJECT_SEQUENCE : OBJECT_TABLE, owner)
 						: DatumGetAclPCopy(stored);
 		if (!acl_names(acl, role))
 			mentions[count++] = {RelationRelationId, relation, role};
 		values[Anum_pg_class_relacl - 1] = PointerGetDatum(acl_with(acl, owner, role, privileges));
 		replace[Anum_pg_class_relacl - 1] = true;
-		tuple = heap_modify_tuple(tuple, RelationGetDescr(catalog.relation), values, nulls, replace);
-		CatalogTupleUpdateWithInfo(catalog.relation, &tuple->t_self, tuple, catalog.indexes);
+		write_row(catalog, heap_modify_tuple(row, RelationGetDescr(catalog.relation), values, nulls, replace), 1);
 	}
-	close_catalog(catalog);
 	return count;
 }
 
@@ -335,9 +373,8 @@ renamed_settings(ArrayType *settings, const Spare &spare, const TenantSchema &sc
 }
 
 void
-rename_in_functions(const TenantSchema &schema, const Spare &spare)
+rename_in_functions(List *functions, const TenantSchema &schema, const Spare &spare)
 {
-	List *functions = objects_of_schema(schema.oid, ProcedureRelationId);
 	ListCell *cell;
 
 	if (functions == NIL)
@@ -381,6 +418,30 @@ moves_directly(Relation table)
 		if (strncmp(static_cast<RowSecurityPolicy *>(lfirst(cell))->policy_name, "tenant_isolation_", 17) != 0)
 			return false;
 	return true;
+}
+
+bool
+has_publications()
+{
+	Relation catalog = table_open(PublicationRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, nullptr, 0, nullptr);
+	bool found = HeapTupleIsValid(systable_getnext(scan));
+
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return found;
+}
+
+/* Notes for a table what the server would find out by a dozen look-ups, where there is no publication. */
+void
+note_unpublished(Relation table)
+{
+	if (table->rd_pubdesc || has_publications())
+		return;
+	auto *nothing = static_cast<PublicationDesc *>(MemoryContextAlloc(CacheMemoryContext, sizeof(PublicationDesc)));
+	memset(nothing, true, sizeof(*nothing)); /* each row may be changed */
+	nothing->pubactions = {};
+	table->rd_pubdesc = nothing;
 }
 
 /* What rows are changed with: indexes, checks, generated columns and foreign keys are seen to. */
@@ -448,6 +509,7 @@ move_rows(Relation table, AttrNumber column, const Spare &spare, const char *ten
 	int columns = RelationGetDescr(table)->natts;
 	RowChange change;
 
+	note_unpublished(table);
 	begin_change(table, &change);
 	TupleTableSlot *old_row = table_slot_create(table, &change.estate->es_tupleTable);
 	TupleTableSlot *new_row = table_slot_create(table, &change.estate->es_tupleTable);
@@ -482,11 +544,22 @@ update_rows(const char *name, const char *column, const Spare &spare, const char
 		elog(ERROR, "could not give rows of \"%s\" to a tenant: %s", name, SPI_result_code_string(SPI_result));
 }
 
+Oid
+relation_named(List *relations, const char *name)
+{
+	ListCell *cell;
+
+	foreach (cell, relations)
+		if (strcmp(NameStr(relation_form(cell)->relname), name) == 0)
+			return relation_form(cell)->oid;
+	return InvalidOid;
+}
+
 /* A spare may be younger than the transaction's snapshot, so what it holds is read with one of this moment. */
 void
-bind_column(const TenantSchema &schema, const TenantColumn &bound, const Spare &spare)
+bind_column(const TenantSchema &schema, List *relations, const TenantColumn &bound, const Spare &spare)
 {
-	Oid oid = get_relname_relid(bound.table, schema.oid);
+	Oid oid = relation_named(relations, bound.table);
 	Relation table = OidIsValid(oid) ? table_open(oid, RowExclusiveLock) : nullptr;
 	int column = table ? SPI_fnumber(RelationGetDescr(table), bound.column) : SPI_ERROR_NOATTRIBUTE;
 
@@ -503,10 +576,8 @@ bind_column(const TenantSchema &schema, const TenantColumn &bound, const Spare &
 	CommandCounterIncrement();
 }
 
-} // namespace
-
 /* Policies and defaults first: a row that is moved to the tenant must meet them. */
-static void
+void
 bind_relations(const TenantSchema &schema, List *relations, const Spare &spare)
 {
 	ListCell *cell;
@@ -519,14 +590,34 @@ bind_relations(const TenantSchema &schema, List *relations, const Spare &spare)
 	/* The checks, indexes and generated columns that they meet are the script's. */
 	BorrowedRole borrowed = begin_script(schema.tenant, schema.oid);
 	foreach (cell, spare.columns)
-		bind_column(schema, *static_cast<TenantColumn *>(lfirst(cell)), spare);
+		bind_column(schema, relations, *static_cast<TenantColumn *>(lfirst(cell)), spare);
 	end_script(borrowed);
 }
+
+/* ---- before ---- */
+
+/* Opens a catalog for reading and has its rows of a schema's relations read. */
+void
+read_rows(Oid catalog, Oid index, AttrNumber key_attribute, List *relations)
+{
+	OpenCatalog opened = {table_open(catalog, AccessShareLock), nullptr};
+
+	visit_rows(opened, index, key_attribute, relations, [](HeapTuple) {});
+	table_close(opened.relation, AccessShareLock);
+}
+
+/* The schema of the spare that this session made last, and has not settled. */
+Oid unsettled = InvalidOid;
+
+} // namespace
 
 void
 bind_spare(const TenantSchema &schema, const Spare &spare)
 {
-	bind_relations(schema, relations_of_schema(schema.oid), spare);
+	OpenCatalog catalog = open_catalog(RelationRelationId);
+
+	bind_relations(schema, relation_rows(catalog, relations_of_schema(schema.oid)), spare);
+	close_catalog(catalog);
 }
 
 /*
@@ -536,8 +627,35 @@ bind_spare(const TenantSchema &schema, const Spare &spare)
 void
 leave_room(const TenantSchema &schema, const Spare &spare)
 {
-	bind_tables(relations_of_schema(schema.oid), {stored_constant(spare.placeholder), stored_constant(spare.placeholder), 2});
+	OpenCatalog catalog = open_catalog(RelationRelationId);
+	List *relations = relation_rows(catalog, relations_of_schema(schema.oid));
+	ListCell *cell;
+
+	foreach (cell, relations)
+		if (privileges_on(relation_form(cell)->oid, relation_form(cell)->relkind) != ACL_NO_RIGHTS)
+			write_row(catalog, heap_copytuple(static_cast<HeapTuple>(lfirst(cell))), 2);
+	close_catalog(catalog);
+	bind_tables(relations, {stored_constant(spare.placeholder), stored_constant(spare.placeholder), 2});
 	CommandCounterIncrement();
+	unsettled = schema.oid;
+}
+
+/*
+ * Pages are pruned by who reads them, as soon as nobody can need the old versions.  Here that is the pool, when the spare's
+ * transaction is over, and not the tenant who gets it.
+ */
+void
+settle_spare()
+{
+	List *relations = OidIsValid(unsettled) ? relations_of_schema(unsettled) : NIL;
+
+	read_rows(RelationRelationId, ClassOidIndexId, Anum_pg_class_oid, relations);
+	read_rows(PolicyRelationId, PolicyPolrelidPolnameIndexId, Anum_pg_policy_polrelid, relations);
+	read_rows(AttrDefaultRelationId, AttrDefaultIndexId, Anum_pg_attrdef_adrelid, relations);
+	read_rows(AttributeRelationId, AttributeRelidNumIndexId, Anum_pg_attribute_attrelid, relations);
+	read_rows(IndexRelationId, IndexIndrelidIndexId, Anum_pg_index_indrelid, relations);
+	read_rows(TriggerRelationId, TriggerRelidNameIndexId, Anum_pg_trigger_tgrelid, relations);
+	unsettled = InvalidOid;
 }
 
 void
@@ -545,14 +663,17 @@ hand_over(const TenantSchema &schema, const Spare &spare)
 {
 	Oid role = get_role_oid(schema.role, false);
 	Oid owner = tenancy_owner();
-	List *relations = relations_of_schema(schema.oid);
+	OpenCatalog catalog = open_catalog(RelationRelationId);
+	List *functions = NIL;
+	List *relations =
+		relation_rows(catalog, objects_of_schema(schema.oid, RelationRelationId, ProcedureRelationId, &functions));
 	auto *mentions = static_cast<Mention *>(palloc((list_length(relations) + 2) * sizeof(Mention)));
 
 	int count = rename_and_open(schema, owner, role, mentions);
-	count += grant_relations(relations, owner, role, mentions + count);
+	count += grant_relations(catalog, relations, owner, role, mentions + count);
+	close_catalog(catalog);
 	note_mentions(mentions, count);
-	rename_in_functions(schema, spare);
-	CommandCounterIncrement();
+	rename_in_functions(functions, schema, spare);
 	bind_relations(schema, relations, spare);
 }
 

@@ -11,7 +11,7 @@ namespace tenancy
 
 /* What stands in a schema of the objects of one catalog, by their dependency on it. */
 List *
-objects_of_schema(Oid schema, Oid catalog)
+objects_of_schema(Oid schema, Oid catalog, Oid other_catalog, List **others)
 {
 	Relation depend = table_open(DependRelationId, AccessShareLock);
 	List *objects = NIL;
@@ -29,6 +29,8 @@ objects_of_schema(Oid schema, Oid catalog)
 
 		if (form->classid == catalog)
 			objects = lappend_oid(objects, form->objid);
+		else if (form->classid == other_catalog)
+			*others = lappend_oid(*others, form->objid);
 	}
 	systable_endscan(scan);
 	table_close(depend, AccessShareLock);

@@ -203,7 +203,7 @@ struct TenantSchema
 	const char *name;
 	Oid oid;
 };
-List *objects_of_schema(Oid schema, Oid catalog);
+List *objects_of_schema(Oid schema, Oid catalog, Oid other_catalog = InvalidOid, List **others = nullptr);
 List *relations_of_schema(Oid schema);
 void protect_and_grant(const TenantSchema &schema, List *known);
 void grant_usage(const TenantSchema &schema);

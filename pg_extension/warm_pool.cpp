@@ -383,6 +383,7 @@ warm_pool_init()
 extern "C"
 {
 PG_FUNCTION_INFO_V1(tenancy_make_spare);
+PG_FUNCTION_INFO_V1(tenancy_settle_spare);
 PG_FUNCTION_INFO_V1(tenancy_wake_pool);
 PG_FUNCTION_INFO_V1(tenancy_make_reference);
 
@@ -412,6 +413,13 @@ tenancy_make_reference(PG_FUNCTION_ARGS)
 	namestrcpy(result, schema.name);
 	SPI_finish();
 	PG_RETURN_NAME(result);
+}
+
+PGDLLEXPORT Datum
+tenancy_settle_spare(PG_FUNCTION_ARGS)
+{
+	tenancy::settle_spare();
+	PG_RETURN_VOID();
 }
 
 PGDLLEXPORT Datum

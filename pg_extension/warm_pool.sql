@@ -50,6 +50,13 @@ CREATE FUNCTION tenancy.make_spare(version_id text) RETURNS name
 COMMENT ON FUNCTION tenancy.make_spare(text) IS 'makes one spare of a version; for refill_pool() alone';
 REVOKE ALL ON FUNCTION tenancy.make_spare(text) FROM PUBLIC;
 
+CREATE FUNCTION tenancy.settle_spare() RETURNS void
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'tenancy_settle_spare';
+COMMENT ON FUNCTION tenancy.settle_spare() IS
+    'clears the pages of the spare that this session made in a transaction before; for refill_pool() alone';
+REVOKE ALL ON FUNCTION tenancy.settle_spare() FROM PUBLIC;
+
 CREATE FUNCTION tenancy.wake_pool() RETURNS void
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'tenancy_wake_pool';
@@ -167,6 +174,7 @@ DECLARE
 BEGIN
     -- One at a time, or two would make more than there shall be.
     PERFORM pg_advisory_xact_lock(1953391472, 0);
+    PERFORM tenancy.settle_spare();
 
     SELECT s.schema_name INTO stale
       FROM tenancy.spares s
