@@ -9,7 +9,7 @@
 namespace tenancy
 {
 
-/* What stands in a schema of the objects of one catalog, by their dependency on it. */
+/* What stands in a schema of the objects of one catalog, by their dependency on it; with what another has, in the same scan. */
 List *
 objects_of_schema(Oid schema, Oid catalog, Oid other_catalog, List **others)
 {
