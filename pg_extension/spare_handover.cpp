@@ -647,7 +647,9 @@ leave_room(const TenantSchema &schema, const Spare &spare)
 void
 settle_spare()
 {
-	List *relations = OidIsValid(unsettled) ? relations_of_schema(unsettled) : NIL;
+	if (!OidIsValid(unsettled))
+		return;
+	List *relations = relations_of_schema(unsettled);
 
 	read_rows(RelationRelationId, ClassOidIndexId, Anum_pg_class_oid, relations);
 	read_rows(PolicyRelationId, PolicyPolrelidPolnameIndexId, Anum_pg_policy_polrelid, relations);

@@ -124,7 +124,9 @@ CREATE FUNCTION tenancy.missing_systems(tenant_id text, tier text, OUT system_id
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
     AS $function$
     SELECT DISTINCT a.system_id,
-           NOT EXISTS (SELECT FROM tenancy.unmet_dependencies(missing_systems.tenant_id, v.version_id))
+           -- Most need nothing, and a tenant waits for the answer.
+           coalesce(v.dependencies, '{}') = '{}'
+           OR NOT EXISTS (SELECT FROM tenancy.unmet_dependencies(missing_systems.tenant_id, v.version_id))
       FROM tenancy.tier_systems a
       LEFT JOIN tenancy.system_versions v ON v.system_id = a.system_id AND v.is_latest
      WHERE a.tier IN ('*', missing_systems.tier)
@@ -142,6 +144,7 @@ CREATE FUNCTION tenancy.provision_tenant(tenant_id text) RETURNS void
 DECLARE
     tenant tenancy.tenants := tenancy.lock_tenant_row(provision_tenant.tenant_id);
     next_system text;
+    missing bigint;
 BEGIN
     IF tenant.status NOT IN ('provisioning', 'active') THEN
         RAISE EXCEPTION USING
@@ -161,11 +164,12 @@ BEGIN
     PERFORM tenancy.ensure_tenant_role(tenant.tenant_id);
     LOOP
         -- What others need comes first; a system that waits in vain makes install_system() say for what.
-        SELECT m.system_id INTO next_system
+        SELECT m.system_id, count(*) OVER () INTO next_system, missing
           FROM tenancy.missing_systems(tenant.tenant_id, tenant.tier) m
          ORDER BY m.ready DESC, m.system_id LIMIT 1;
         EXIT WHEN NOT FOUND;
         PERFORM tenancy.install_system(tenant.tenant_id, next_system);
+        EXIT WHEN missing = 1;
     END LOOP;
 
     UPDATE tenancy.tenants t

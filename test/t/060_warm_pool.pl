@@ -58,6 +58,18 @@ my $oid = sql("SELECT 'tenant_shop_1_shop'::regnamespace::oid");
 like($before, qr/^$oid$/m, 'it was a spare');
 until_true("SELECT ready = 3 FROM tenancy.stat_pool", 'and another takes its place');
 is(sql('SELECT tenant, body FROM tenant_shop_1_shop.t1'), 'shop-1|seed', 'its rows are the tenant\'s');
+
+# The rows of the catalogs have room beside them: a claim leaves them on their pages, and their indexes as they are.
+my $places = "SELECT c.relnamespace, r.id, (r.place::text::point)[0] AS page FROM pg_class c,
+	LATERAL (SELECT c.oid AS id, c.ctid AS place UNION ALL SELECT p.oid, p.ctid FROM pg_policy p WHERE p.polrelid = c.oid
+		UNION ALL SELECT d.oid, d.ctid FROM pg_attrdef d WHERE d.adrelid = c.oid) r
+	WHERE c.relkind IN ('r', 'v') AND c.relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^tenan(cy_spare|t_shop)_')";
+sql("CREATE TABLE places AS $places; SELECT tenancy.install_system('shop-2', 'shop')");
+my ($moved, $rows) = split /\|/, sql("SELECT count(*) FILTER (WHERE a.page <> b.page), count(*) FROM places b JOIN ($places) a USING (relnamespace, id)
+	WHERE a.relnamespace = 'tenant_shop_2_shop'::regnamespace");
+cmp_ok($rows, '==', 25, 'seven relations, twelve policies and six defaults are changed');
+cmp_ok($moved, '<=', 6, "$moved of them go to another page");
+
 sql("SELECT tenancy.set_pool_size('shop', 1)");
 until_true("SELECT ready = 1 AND count = 1 FROM tenancy.stat_pool, (SELECT count(*) FROM pg_namespace WHERE nspname ~ '^tenancy_spare_') n",
 	'a smaller size drops the rest');
@@ -79,7 +91,7 @@ until_true("SELECT ready = 20 FROM tenancy.stat_pool", 'twenty spares');
 my $gate = $node->background_psql('postgres', on_error_stop => 0);
 $gate->query_safe('SELECT pg_advisory_lock(1)');
 my (@sessions, @outputs);
-for my $n (2 .. 21)
+for my $n (3 .. 22)
 {
 	my $output = '';
 	push @outputs, \$output;
@@ -92,9 +104,9 @@ until_true("SELECT count(*) = 20 FROM pg_locks WHERE locktype = 'advisory' AND N
 $gate->query_safe('SELECT pg_advisory_unlock(1)');
 $_->finish for @sessions;
 $gate->quit;
-is(join("\n", map { my ($line) = $$_ =~ /(tenant_\w+|ERROR.*)/; $line // $$_ } @outputs), join("\n", map { "tenant_shop_${_}_shop" } 2 .. 21), 'all succeed');
+is(join("\n", map { my ($line) = $$_ =~ /(tenant_\w+|ERROR.*)/; $line // $$_ } @outputs), join("\n", map { "tenant_shop_${_}_shop" } 3 .. 22), 'all succeed');
 # One that the worker has made meanwhile is as good.  A claim leaves the indexes as their own transaction made them; a script makes new ones.
-is(sql("SELECT count(*), count(DISTINCT i.schema_name) FROM tenancy.tenant_systems i WHERE i.tenant_id <> 'shop-1' AND i.xmin::text <>
+is(sql("SELECT count(*), count(DISTINCT i.schema_name) FROM tenancy.tenant_systems i WHERE i.tenant_id NOT IN ('shop-1', 'shop-2') AND i.xmin::text <>
 	(SELECT x.xmin::text FROM pg_index x WHERE x.indrelid = (i.schema_name || '.t1')::regclass LIMIT 1)"), '20|20', 'and each has a spare of its own');
 is(sql("SELECT count(*) FROM tenancy.tenant_systems i WHERE NOT EXISTS (SELECT FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
 	WHERE c.relnamespace = i.schema_name::regnamespace AND pg_get_expr(p.polqual, p.polrelid) LIKE '%' || quote_literal(i.tenant_id) || '%')"),
