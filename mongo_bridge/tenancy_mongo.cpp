@@ -39,6 +39,7 @@ _PG_init(void)
 							   GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
 	bridge::mirror_init();
 	bridge::modify_init();
+	bridge::look_up_init();
 	MarkGUCPrefixReserved("tenancy_mongo");
 }
 }

@@ -14,6 +14,9 @@ extern char *credentials_file;
 /* fdw/modify.cpp: what is written before a statement's triggers fire. */
 void modify_init();
 
+/* fdw/look_up_join.cpp: joins by batches of look-ups. */
+void look_up_init();
+
 /* bgworker/supervisor.cpp: the mirror's settings. */
 void mirror_init();
 

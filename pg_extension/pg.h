@@ -90,6 +90,7 @@ extern "C"
 #include "libpq/pqsignal.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
@@ -300,6 +301,13 @@ tenancy_init_range_table(EState *estate, List *range_table)
 	create_foreignscan_path(root, rel, NULL, rows, startup, total, keys, outer, NULL, priv)
 #define tenancy_foreign_upper_path(root, rel, target, rows, startup, total, keys, priv)            \
 	create_foreign_upper_path(root, rel, target, rows, startup, total, keys, NULL, priv)
+#endif
+
+/* Nodes that a path is made of although they are disabled, which 18 counts. */
+#if PG_VERSION_NUM >= 180000
+#define tenancy_inherit_disabled(path, from) ((path)->disabled_nodes = (from)->disabled_nodes)
+#else
+#define tenancy_inherit_disabled(path, from) ((void) 0)
 #endif
 
 /* As whom a foreign scan reads: the owner of the view that it stands in, or the current user. */

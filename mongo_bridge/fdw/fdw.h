@@ -3,6 +3,7 @@
  *
  *   shippable.cpp   which conditions MongoDB may evaluate
  *   plan.cpp        paths and plans
+ *   look_up_join.cpp joins that look documents up, many with one command (look_up_exec.cpp)
  *   sort.cpp        which orders MongoDB may sort by, and how
  *   aggregate.cpp   which aggregates it may compute, and how (group_command.cpp, group_plain.cpp, group_filter.cpp)
  *   condition.cpp   a plan's condition, with the value of its operand, to a filter (pattern.cpp, json_path.cpp)
@@ -316,6 +317,7 @@ enum class PlanItem
 				   */
 	sort,		  /* List of sort keys */
 	group,		  /* what aggregate.cpp says of a grouping; NIL: none */
+	look_up,	  /* Integer: the number of the keys of a look-up join; -1: none */
 	direct /* what direct_modify.cpp says of a change of all that the scan finds; else there is none */
 };
 
@@ -325,6 +327,16 @@ void get_foreign_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptI
 							 RelOptInfo *output, void *extra);
 ForeignScan *get_foreign_plan(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table,
 							  ForeignPath *path, List *tlist, List *clauses, Plan *outer_plan);
+
+/*
+ * The path of a scan that a look-up join drives: "keys", whose array is still to come, is one more condition.  "clause" is
+ * what it stands for, and "count" how many keys there are in all; null if MongoDB does not compare so.
+ */
+Path *look_up_path(PlannerInfo *root, RelOptInfo *relation, RestrictInfo *clause,
+				   ScalarArrayOpExpr *keys, double count);
+
+/* What a round trip to MongoDB costs. */
+inline constexpr Cost round_trip_cost = 10;
 
 /* scan.cpp */
 void begin_foreign_scan(ForeignScanState *node, int flags);
@@ -339,6 +351,12 @@ void explain_foreign_scan(ForeignScanState *node, ExplainState *explain);
  */
 bool scan_start_filtered(ForeignScanState *node, bson_t *filter, bool read);
 bool scan_next_row(ForeignScanState *node, Datum **values, bool **nulls);
+
+/* Starts a look-up join's scan once more, with other keys: an array that lives until the next ones. */
+void scan_look_up(ForeignScanState *node, Datum keys);
+
+/* Whether what the scan shows depends on the tenant. */
+bool scan_follows_tenant(ForeignScanState *node);
 
 /* The command as EXPLAIN shows it. */
 FindCommand scan_explain_find(ForeignScanState *node, const TableOptions *options,

@@ -1,7 +1,7 @@
 /*
  * handler.cpp — the table of contents of the foreign data wrapper.
  *
- * Pushing joins has no entry: the server answers for it.
+ * Joins have no entry: look_up_join.cpp has a node of its own.
  */
 #include "analyze.h"
 #include "fdw.h"

@@ -19,9 +19,9 @@ namespace bridge
 
 static constexpr double default_tuples = 100000;
 static constexpr double tenant_share = 0.005; /* as DEFAULT_EQ_SEL */
-static constexpr Cost round_trip_cost = 10;
 static constexpr Cost examine_cost = 0.002; /* of a document, in MongoDB */
 static constexpr Cost transfer_cost = 0.02;
+static constexpr Cost key_cost = 0.3;		/* of finding one key of many by an index */
 static constexpr double sort_penalty = 1.1; /* of a whole sort in MongoDB, against one here */
 
 /* What planning knows of one foreign table: RelOptInfo.fdw_private. */
@@ -267,6 +267,38 @@ get_foreign_paths(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table)
 							   root, relation, parameters->ppi_rows, lookup.startup, lookup.total,
 							   NIL, parameters->ppi_req_outer, NIL)));
 	}
+}
+
+Path *
+look_up_path(PlannerInfo *root, RelOptInfo *relation, RestrictInfo *clause, ScalarArrayOpExpr *keys,
+			 double count)
+{
+	auto *table = static_cast<TablePlan *>(relation->fdw_private);
+	Shippable part;
+
+	if (!shippable(root, relation, &keys->xpr, &part))
+		return nullptr;
+
+	double each =
+		relation->rows * clause_selectivity(root, reinterpret_cast<Node *>(clause),
+											static_cast<int>(relation->relid), JOIN_INNER, nullptr);
+	if (strcmp(part.condition.path, "_id") == 0 && table->options.unnest == nullptr)
+		each = Min(each, 1);
+	double rows = clamp_row_est(count * each);
+	Estimate estimate =
+		estimate_scan(root, relation, lappend(list_copy(relation->baserestrictinfo), clause), rows);
+	return reinterpret_cast<Path *>(tenancy_foreign_path(root, relation, rows, estimate.startup,
+														 estimate.total + count * key_cost, NIL,
+														 nullptr, list_make1(keys)));
+}
+
+/* The keys of a look-up join's path; null: it has none, but perhaps a sort's. */
+static ScalarArrayOpExpr *
+look_up_keys(const ForeignPath *path)
+{
+	return path->fdw_private != NIL && IsA(linitial(path->fdw_private), ScalarArrayOpExpr)
+			   ? linitial_node(ScalarArrayOpExpr, path->fdw_private)
+			   : nullptr;
 }
 
 /* The columns that an upper target needs; false if they are more than plain columns. */
@@ -580,6 +612,7 @@ plan_limit(PlannerInfo *root, ForeignPath *path, List *tlist)
 							 makeInteger(offset), slot_columns);
 	items = lappend(items, lsecond(path->fdw_private));
 	items = lappend(items, NIL);
+	items = lappend(items, makeInteger(-1));
 	return make_foreignscan(tlist, NIL, 0, parts.operands, items, slot, NIL, nullptr);
 }
 
@@ -637,8 +670,21 @@ plan_group(PlannerInfo *root, const UpperPlan *upper, List *tlist)
 		filters = lappend(filters, add_condition(static_cast<Shippable *>(lfirst(cell)), &parts));
 	items = lappend(items, NIL);
 	items = lappend(items, lappend(list_copy(upper->grouped->item), filters));
+	items = lappend(items, makeInteger(-1));
 	return make_foreignscan(tlist, upper->grouped->having, 0, parts.operands, items,
 							upper->grouped->slot, NIL, nullptr);
+}
+
+/* The condition whose operand is the keys of a batch; in the plan it is null.  Its number, or -1 if there is none. */
+static int
+add_look_up(PlannerInfo *root, RelOptInfo *relation, ScalarArrayOpExpr *keys, PlanParts *parts)
+{
+	Shippable part;
+
+	if (keys == nullptr || !shippable(root, relation, &keys->xpr, &part))
+		return -1;
+	parts->conditions = lappend(parts->conditions, add_condition(&part, parts));
+	return list_length(parts->operands) - 1;
 }
 
 ForeignScan *
@@ -651,12 +697,15 @@ get_foreign_plan(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table, For
 															 : plan_limit(root, path, tlist);
 
 	PlanParts parts = divide_clauses(root, relation, clauses);
+	ScalarArrayOpExpr *keys = look_up_keys(path);
+	int look_up = add_look_up(root, relation, keys, &parts);
 	List *slot_columns;
 	List *slot = identity_slot(relation, &parts, &slot_columns);
 	List *items = list_make5(parts.conditions, attribute_list(parts.wanted), makeInteger(-1),
 							 makeInteger(-1), slot_columns);
-	items = lappend(items, path->fdw_private);
+	items = lappend(items, keys != nullptr ? NIL : path->fdw_private);
 	items = lappend(items, NIL);
+	items = lappend(items, makeInteger(look_up));
 	return make_foreignscan(tlist, parts.local, relation->relid, parts.operands, items, slot,
 							parts.exact, outer_plan);
 }

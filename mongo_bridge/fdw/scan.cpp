@@ -31,6 +31,8 @@ struct Scan
 	ColumnMap *columns;
 	FindCommand find;
 	List *operand_states;	  /* of ExprState */
+	Operand *look_up;		  /* that a join gives, as "keys"; null: none */
+	Datum keys;
 	AttrNumber *slot_columns; /* by the slot's position; null: the slot is the table's */
 	int slot_width;
 	GroupReader *groups; /* null: rows are documents */
@@ -165,6 +167,7 @@ begin_foreign_scan(ForeignScanState *node, int flags)
 	scan->columns = column_map_build(scan->table, wanted_columns(plan), estate->es_query_cxt);
 	scan->find = describe_find(plan, &scan->options, foreign_table, RelationGetDescr(scan->table));
 	scan->operand_states = ExecInitExprList(plan->fdw_exprs, &node->ss.ps);
+	scan->look_up = plan_bound(plan, PlanItem::look_up, scan->find.operands);
 	if (scan->find.group != NIL)
 	{
 		scan->groups = group_reader_build(scan->find.group, estate->es_query_cxt);
@@ -229,6 +232,11 @@ compute_operands(ForeignScanState *node, Scan *scan)
 		Operand *operand = &scan->find.operands[i++];
 		operand->value =
 			ExecEvalExpr(static_cast<ExprState *>(lfirst(cell)), context, &operand->isnull);
+	}
+	if (scan->look_up != nullptr)
+	{
+		scan->look_up->value = scan->keys;
+		scan->look_up->isnull = scan->keys == (Datum) 0;
 	}
 }
 
@@ -758,6 +766,19 @@ rescan_foreign_scan(ForeignScanState *node)
 }
 
 void
+scan_look_up(ForeignScanState *node, Datum keys)
+{
+	static_cast<Scan *>(node->fdw_state)->keys = keys;
+	ExecReScan(&node->ss.ps);
+}
+
+bool
+scan_follows_tenant(ForeignScanState *node)
+{
+	return follows_tenant(&static_cast<Scan *>(node->fdw_state)->options);
+}
+
+void
 end_foreign_scan(ForeignScanState *node)
 {
 	auto *scan = static_cast<Scan *>(node->fdw_state);
@@ -793,6 +814,9 @@ name_operands(FindCommand *find, ForeignScan *plan, ExplainState *explain)
 		else
 			operand->name = deparse_expression(expression, context, true, false);
 	}
+	Operand *look_up = plan_bound(plan, PlanItem::look_up, find->operands);
+	if (look_up != nullptr)
+		look_up->name = "keys of the batch";
 	find->tenant.name = "tenancy.current_tenant()";
 }
 

@@ -427,7 +427,8 @@ $mongo->command('test', '{"createIndexes": "many", "indexes": [{"key": {"n": 1},
 $node->safe_psql('postgres', q(
 	CREATE FOREIGN TABLE many (id int OPTIONS (path '_id'), n int) SERVER m OPTIONS (database 'test', collection 'many');
 	CREATE TABLE wanted AS SELECT i * 100 AS n FROM generate_series(1, 20) i; ANALYZE wanted;));
-like(plan_of('SELECT many.id FROM wanted JOIN many USING (n)'), qr/Nested Loop.*"n": \{"\$eq": \{"\$param": /s, 'a join with a small table looks up');
+like(plan_of('SELECT many.id FROM wanted JOIN many USING (n)'), qr/Look-up.*"n": \{"\$in": \{"\$param": "keys of the batch"/s, 'a join with a small table looks up');
+like(plan_of('SELECT many.id FROM wanted, LATERAL (SELECT id FROM many WHERE n = wanted.n ORDER BY id LIMIT 1) many'), qr/Nested Loop.*"n": \{"\$eq": \{"\$param": /s, 'a subquery of each row one by one');
 is($node->safe_psql('postgres', 'SELECT count(*), sum(many.id) FROM wanted JOIN many USING (n)'), '20|21000', 'and finds');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM wanted LEFT JOIN LATERAL (SELECT * FROM many WHERE many.n > wanted.n LIMIT 2) m ON true'), '40', 'LATERAL with LIMIT');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM wanted w WHERE EXISTS (SELECT FROM many m WHERE m.n = w.n)'), '20', 'a semijoin');
