@@ -83,10 +83,25 @@ fail(const char *what, const char *why)
 	exit(1);
 }
 
+/* The server that is asked for every batch: without its number libmongoc looks for "server 0", and may abort. */
+uint32_t
+choose_server(mongoc_client_t *client)
+{
+	bson_error_t error;
+	mongoc_server_description_t *server = mongoc_client_select_server(client, true, nullptr, &error);
+
+	if (!server)
+		fail("server", error.message);
+	const uint32_t id = mongoc_server_description_id(server);
+	mongoc_server_description_destroy(server);
+	return id;
+}
+
 /* The cursor that the command opens. */
 mongoc_cursor_t *
 open_cursor(mongoc_client_t *client, const char *database, const std::string &json)
 {
+	const uint32_t server = choose_server(client);
 	bson_error_t error;
 	bson_t reply;
 	bson_iter_t batch_size;
@@ -95,8 +110,9 @@ open_cursor(mongoc_client_t *client, const char *database, const std::string &js
 										 static_cast<ssize_t>(json.size()), &error);
 	if (!command)
 		fail("command", error.message);
-	if (!mongoc_client_command_simple(client, database, command, nullptr, &reply, &error))
+	if (!mongoc_client_command_simple_with_server_id(client, database, command, nullptr, server, &reply, &error))
 		fail("command", error.message);
+	BSON_APPEND_INT32(options, "serverId", static_cast<int32_t>(server));
 
 	/* The following batches are to be as the command wants its first. */
 	if (bson_iter_init(&batch_size, command) &&
