@@ -70,20 +70,63 @@ append_id_order(bson_t *command, const char *name)
 	bson_append_document_end(command, &order);
 }
 
+/* {field: tenant}, and behind the last that was read: {$and: [{field: tenant}, {$expr: {$gt: ["$_id", {$literal: last}]}}]}. */
+void
+append_rest_of_tenant(bson_t *command, const Stage *stage, const bytea *last)
+{
+	bson_t filter, all, part, expression, operands, literal, document;
+	bson_iter_t id;
+
+	if (!last || !bson_init_static(&document, reinterpret_cast<const uint8_t *>(VARDATA(last)),
+								   VARSIZE(last) - VARHDRSZ) ||
+		!bson_iter_init_find(&id, &document, "_id"))
+	{
+		append_tenant_filter(command, "filter", stage->tenant_field, stage->tenant);
+		return;
+	}
+	BSON_APPEND_DOCUMENT_BEGIN(command, "filter", &filter);
+	BSON_APPEND_ARRAY_BEGIN(&filter, "$and", &all);
+	append_tenant_filter(&all, "0", stage->tenant_field, stage->tenant);
+	BSON_APPEND_DOCUMENT_BEGIN(&all, "1", &part);
+	BSON_APPEND_DOCUMENT_BEGIN(&part, "$expr", &expression);
+	BSON_APPEND_ARRAY_BEGIN(&expression, "$gt", &operands);
+	BSON_APPEND_UTF8(&operands, "0", "$_id");
+	BSON_APPEND_DOCUMENT_BEGIN(&operands, "1", &literal);
+	bson_append_iter(&literal, "$literal", -1, &id);
+	bson_append_document_end(&operands, &literal);
+	bson_append_array_end(&expression, &operands);
+	bson_append_document_end(&part, &expression);
+	bson_append_document_end(&all, &part);
+	bson_append_array_end(&filter, &all);
+	bson_append_document_end(command, &filter);
+}
+
+/* A plain comparison would leave out _ids of another type than the bound's; min, max and $expr do not. */
+void
+append_bounds(bson_t *command, const Stage *stage, const Range *range)
+{
+	append_id_order(command, "sort");
+	if (stage->tenant_field)
+	{
+		append_rest_of_tenant(command, stage, range->last);
+		BSON_APPEND_BOOL(command, "allowDiskUse", true);
+		return;
+	}
+	append_id_order(command, "hint");
+	append_bytes(command, "min", range->last ? range->last : range->lower);
+	append_bytes(command, "max", range->upper);
+}
+
 void
 build_command(Reader *reader)
 {
 	const Stage *stage = reader->stage;
-	const Range *range = reader->range;
 	bson_t concern;
 
 	reader->command = own<Document>(reader->cursor_context);
 	bson_t *command = reader->command->get();
 	BSON_APPEND_UTF8(command, "find", stage->collection);
-	append_id_order(command, "hint");
-	append_id_order(command, "sort");
-	append_bytes(command, "min", range->last ? range->last : range->lower);
-	append_bytes(command, "max", range->upper);
+	append_bounds(command, stage, reader->range);
 	BSON_APPEND_BOOL(command, "noCursorTimeout", true);
 	BSON_APPEND_DOCUMENT_BEGIN(command, "readConcern", &concern);
 	BSON_APPEND_UTF8(&concern, "level", stage->in_the_past ? "snapshot" : "majority");

@@ -63,7 +63,8 @@ bool
 select_copy(Stage *stage)
 {
 	static Statement select = {
-		"SELECT source, cut, in_the_past FROM tenancy_mongo.initial_sync WHERE local_table = $1",
+		"SELECT source, cut, in_the_past, tenant_field, tenant FROM tenancy_mongo.initial_sync "
+		"WHERE local_table = $1",
 		1,
 		{REGCLASSOID},
 		nullptr};
@@ -78,6 +79,8 @@ select_copy(Stage *stage)
 		stage->what = statement_text(0, 1);
 		stage->cut = DatumGetInt64(statement_column(0, 2, &isnull));
 		stage->in_the_past = DatumGetBool(statement_column(0, 3, &isnull));
+		stage->tenant_field = statement_text(0, 4);
+		stage->tenant = statement_text(0, 5);
 		MemoryContextSwitchTo(spi);
 	}
 	SPI_finish();
@@ -88,14 +91,20 @@ void
 insert_copy(const Stage *stage)
 {
 	static Statement insert = {
-		"INSERT INTO tenancy_mongo.initial_sync (local_table, source, cut) VALUES ($1, $2, $3)",
-		3,
-		{REGCLASSOID, TEXTOID, INT8OID},
+		"INSERT INTO tenancy_mongo.initial_sync (local_table, source, cut, tenant_field, tenant) "
+		"VALUES ($1, $2, $3, $4, $5)",
+		5,
+		{REGCLASSOID, TEXTOID, INT8OID, TEXTOID, TEXTOID},
 		nullptr};
 	Datum values[] = {ObjectIdGetDatum(stage->local), CStringGetTextDatum(stage->what),
-					  Int64GetDatum(stage->cut)};
+					  Int64GetDatum(stage->cut), (Datum) 0, (Datum) 0};
 
-	(void) statement_run(&insert, values);
+	if (stage->tenant_field)
+	{
+		values[3] = CStringGetTextDatum(stage->tenant_field);
+		values[4] = CStringGetTextDatum(stage->tenant);
+	}
+	(void) statement_run(&insert, values, stage->tenant_field ? nullptr : "   nn");
 }
 
 void
@@ -114,19 +123,36 @@ insert_range(const Stage *stage, int number, const bytea *lower, const bytea *up
 	(void) statement_run(&insert, values, nulls);
 }
 
-/* The copy that was left off, if it is one of the same collection and still stands for its cut. */
+bool
+same_or_none(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* The copy that was left off, if it is one of the same documents and still stands for its cut. */
 bool
 find_copy(Stage *stage, const Stream *stream)
 {
-	const char *source = stage->what;
+	const Stage wanted = *stage;
 
 	if (!select_copy(stage))
 		return false;
-	if (strcmp(stage->what, source) == 0 && is_valid(stream, stage->cut))
+	if (strcmp(stage->what, wanted.what) == 0 &&
+		same_or_none(stage->tenant_field, wanted.tenant_field) &&
+		same_or_none(stage->tenant, wanted.tenant) && is_valid(stream, stage->cut))
 		return true;
 	stage_remove(stage);
-	stage->what = source;
+	*stage = wanted;
 	return false;
+}
+
+/* The bounds of the ranges.  A tenant's part is not split: nobody knows where in the collection it is. */
+Bounds
+split_collection(Client *client, const MirrorTable *table)
+{
+	if (table->tenant_field || mirror_copy_workers <= 1)
+		return {0, nullptr};
+	return find_bounds(client, table, mirror_copy_workers * ranges_of_worker);
 }
 
 Stage *
@@ -164,17 +190,17 @@ stage_open(Stream *stream, const MirrorTable *table, Client *client, MemoryConte
 	bool found = false;
 
 	stage->what = psprintf("%s.%s", table->database, table->collection);
+	stage->tenant_field = table->tenant_field;
+	stage->tenant = table->tenant_field ? table->tenant : nullptr;
 	in_transaction([&] { found = find_copy(stage, stream); });
-	if (!found &&
-		(table->tenant_field || collection_size(client, table) <
-									static_cast<int64>(mirror_resumable_copy_from) * 1024 * 1024))
+	if (!found && collection_size(client, table) <
+					  static_cast<int64>(mirror_resumable_copy_from) * 1024 * 1024)
 		stage = nullptr;
 	else if (!found)
 	{
 		stage->cut = cluster_time_now(client);
 		stage->in_the_past = true;
-		Bounds bounds = find_bounds(
-			client, table, mirror_copy_workers > 1 ? mirror_copy_workers * ranges_of_worker : 1);
+		Bounds bounds = split_collection(client, table);
 		in_transaction(
 			[&]
 			{

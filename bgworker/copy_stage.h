@@ -7,7 +7,8 @@
  * table see all of it or nothing, and whatever dies meanwhile, nothing that was read and committed is read again.
  *
  * The *cut* is kept with the copy, so that a resumed one still stands for the time at which it began.  A range is read in
- * the order of the _id index between two bounds of it (min, max), which leaves out no type of _id.  As long as the server can,
+ * the order of the _id index between two bounds of it (min, max), which leaves out no type of _id.  What of a collection is
+ * one tenant's is one range, which the server may read by an index of its own on the tenant.  As long as the server can,
  * it is read at the cut; later, or after a restart of the server, at the present: then the stream repeats what the copy
  * has seen, and the horizon makes sure that nothing goes back (look_up.cpp).
  *
@@ -41,6 +42,8 @@ struct Stage
 	const char *database;
 	const char *collection;
 	const char *what; /* for messages */
+	const char *tenant_field; /* by which a tenant's documents are told; null: all are copied */
+	const char *tenant;
 	ClusterTime cut;
 	bool in_the_past;
 
@@ -69,10 +72,7 @@ struct Progress
 
 /* ---- copy_stage.cpp ---- */
 
-/*
- * The copy of a table that goes on, or begins; null if the collection is small or one tenant's part of one, which is copied
- * in one go.  In no transaction.
- */
+/* The copy of a table that goes on, or begins; null if the collection is small and copied in one go.  In no transaction. */
 Stage *stage_open(Stream *stream, const MirrorTable *table, Client *client, MemoryContext context);
 
 /* The same in another process: null if there is none. */

@@ -113,7 +113,7 @@ bool
 stage_fill(Stage *stage, Stream *stream, Client *client)
 {
 	static bool registered = false;
-	const bool single = mirror_copy_workers <= 1;
+	const bool single = mirror_copy_workers <= 1 || stage->tenant_field; /* one range */
 	MemoryContext caller = MemoryContextSwitchTo(stage->context);
 	Fill *fill = static_cast<Fill *>(MemoryContextAllocZero(TopMemoryContext, sizeof(Fill)));
 	Progress before = stage_progress(stage);

@@ -104,12 +104,15 @@ CREATE INDEX misfits_document ON tenancy_mongo.misfits
 CREATE TABLE tenancy_mongo.initial_sync (
     local_table regclass PRIMARY KEY REFERENCES tenancy_mongo.mirror_table ON DELETE CASCADE,
     source      text NOT NULL,
+    tenant_field text,
+    tenant      text,
     cut         bigint NOT NULL,
     in_the_past boolean NOT NULL DEFAULT true,
     started_at  timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 COMMENT ON TABLE tenancy_mongo.initial_sync IS 'copies of large collections that are under way';
 COMMENT ON COLUMN tenancy_mongo.initial_sync.source IS 'the collection that is copied';
+COMMENT ON COLUMN tenancy_mongo.initial_sync.tenant_field IS 'only documents where this is the tenant are copied; null: all';
 COMMENT ON COLUMN tenancy_mongo.initial_sync.cut IS 'the cluster time that the copy stands for';
 COMMENT ON COLUMN tenancy_mongo.initial_sync.in_the_past IS 'all was read at the cut, nothing later';
 

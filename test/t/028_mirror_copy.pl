@@ -1,5 +1,6 @@
 # The copy of a large collection: killed half-way, with its worker, the postmaster or mongod, or stopped by a full disk, it goes on
-# where it was, and what was read is not read again; several processes read it; readers see nothing of it until it is whole.
+# where it was, and what was read is not read again, also if MongoDB no longer reads at its time or its cursor is lost; so does the copy
+# of one tenant's part; several processes read it; readers see nothing of it until it is whole.
 
 use strict;
 use warnings FATAL => 'all';
@@ -146,6 +147,79 @@ goes_on('mongod', sub {
 });
 is(sql(q(SELECT string_agg(_id || ' ' || rev, ', ' ORDER BY _id COLLATE "C") FROM big WHERE rev > 1 OR pad IS NULL)),
 	'000000000000000000000001 2, 0new 1, s1 2, s10000 2, s1new 1, s8new 1, s9 2, s9999 2, snew 1, znew 1', 'mongod: what changed meanwhile is there');
+
+# MongoDB no longer reads at the time of the copy (trap 8: five minutes by default, here one second), and then its cursor is gone.
+sub cannot_read_at_cut
+{
+	my ($seconds, $increment) = split / /, sql('SELECT (cut >> 32) || $$ $$ || (cut & 4294967295) FROM tenancy_mongo.initial_sync');
+	$mongo->insert('shop', 'other', '{"x": 1}');
+	my $reply = $mongo->command_text('shop', qq({"find": "big", "limit": 1, "readConcern": {"level": "snapshot", "atClusterTime": {"\$timestamp": {"t": $seconds, "i": $increment}}}}));
+	return $reply =~ /"code" *: *(?:239|246)\b/;
+}
+goes_on('a copy of more than five minutes', sub {
+	my ($holder) = @_;
+	$mongo->command('admin', '{"setParameter": 1, "minSnapshotHistoryWindowInSeconds": 1}');
+	$mongo->poll_until('does not read at the time of the copy', \&cannot_read_at_cut);
+	$mongo->update('shop', 'big', '{"_id": {"$in": ["s1", "s9999"]}}', '{"$set": {"rev": {"$numberLong": "3"}}}');
+	$mongo->delete('shop', 'big', '{"_id": {"$in": ["s7", "s9997"]}}');
+	$mongo->insert('shop', 'big', '{"_id": "s7new", "rev": 1}', '{"_id": "znewest", "rev": 1}');
+	$mongo->command('admin', '{"killAllSessions": []}');    # an open cursor may well read on; the next one does not
+	$holder->quit;
+	becomes('SELECT in_the_past FROM tenancy_mongo.initial_sync', 'false', 'a copy of more than five minutes reads on in the present');
+	return 0;
+});
+is(sql(q(SELECT count(*) FROM big WHERE rev = 3 OR _id IN ('s7new', 'znewest', 's7', 's9997'))), '4', 'a copy of more than five minutes: what changed meanwhile is there');
+$mongo->command('admin', '{"setParameter": 1, "minSnapshotHistoryWindowInSeconds": 300}');
+goes_on('a cursor that MongoDB has closed', sub {
+	my ($holder) = @_;
+	$mongo->command('admin', '{"killAllSessions": []}');
+	$holder->quit;
+	return 0;
+});
+
+#
+# One tenant's part of a shared collection, with _ids of several types; killed half-way as well
+#
+
+$mongo->command('shop', qq({"aggregate": 1, "pipeline": [{"\$documents": [{"n": {"\$range": [0, 20000]}}]}, {"\$unwind": "\$n"},
+	{"\$project": {"_id": {"\$cond": [{"\$lt": ["\$n", 6000]}, "\$n", {"\$concat": ["s", {"\$toString": "\$n"}]}]}, "tenantId": {"\$cond": [{"\$mod": ["\$n", 4]}, "t-1", "t-2"]}, "pad": "$pad"}},
+	{"\$out": "parts"}], "cursor": {}}));
+$mongo->command('shop', '{"createIndexes": "parts", "indexes": [{"key": {"tenantId": 1}, "name": "tenantId"}]}');
+sql(q(SELECT tenancy_mongo.unmirror('big'); SELECT tenancy.create_tenant('t-1', 't-1'), tenancy.create_tenant('t-2', 't-2');
+	CREATE FOREIGN TABLE parts_in_mongo (_id jsonb, pad text) SERVER platform OPTIONS (database 'shop', collection 'parts', tenant_field 'tenantId');
+	CREATE TABLE part (_id jsonb PRIMARY KEY, pad text); CREATE TABLE small_part (LIKE part INCLUDING ALL);));
+sub copy_part
+{
+	my ($table, $tenant, $documents) = @_;
+	my $part_holder = hold_at(4);
+	my $read = -returned();
+	sql('TRUNCATE kept');
+	sql("SELECT tenancy_mongo.mirror('parts_in_mongo', '$table', '$tenant')");
+	becomes($waiting, '1', "$tenant: a copy is under way");
+	sql('INSERT INTO kept SELECT range, chunk, xmin FROM tenancy_mongo.initial_sync_chunk');
+	is(sql("SELECT count(*) FROM $table"), '0', "$tenant: and shows nothing");
+	sql("BEGIN; LOCK $table IN SHARE MODE; PREPARE TRANSACTION 'hold'");
+	kill 'KILL', sql(q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'tenancy mirror apply worker'));
+	eval { $part_holder->quit };
+	ok($node->poll_query_until('postgres', 'SELECT true'), "$tenant: killed");
+	becomes(q(SELECT count(*) FROM tenancy_mongo.initial_sync_range WHERE done), '1', "$tenant: the rest is read");
+	is(sql('SELECT count(*) FROM kept k JOIN tenancy_mongo.initial_sync_chunk c USING (range, chunk) WHERE c.xmin = k.written'), '4', "$tenant: what was read of a tenant's part has stayed");
+	cmp_ok($read + returned(), '<', 1.5 * $documents, "$tenant: and was not read again");
+	sql(q(ROLLBACK PREPARED 'hold'));
+	becomes("SELECT state FROM tenancy_mongo.stat_mirror WHERE tenant = '$tenant'", 'streaming', "$tenant: it is loaded");
+	is(sql("SELECT count(*) FROM $table"), $documents, "$tenant: all of the tenant's documents, whatever their _ids");
+	is(sql("SELECT count(*) FROM tenancy_mongo.verify_mirror('$table')"), '0', "$tenant: equal");
+	return;
+}
+copy_part('part', 't-1', 15000);
+sql('DROP TRIGGER hold ON tenancy_mongo.initial_sync_chunk');
+sql(q(SELECT tenancy_mongo.mirror('parts_in_mongo', 'small_part', 't-2')));
+becomes('SELECT count(*) FROM small_part', '5000', "another tenant's part beside it");
+is(sql(q(SELECT tenancy_mongo.wait_for_mirror('platform', '60 s'))), 't', 'both stream');
+sql(q(SELECT tenancy_mongo.unmirror('part'), tenancy_mongo.unmirror('small_part')));
+is(sql('SELECT count(*) + (SELECT count(*) FROM tenancy_mongo.initial_sync) FROM tenancy_mongo.initial_sync_chunk'), '0', 'nothing is left over of them');
+sql(q(TRUNCATE big; SELECT tenancy_mongo.mirror('big_in_mongo', 'big')));
+is_whole('a copy that nobody disturbs');
 
 #
 # A definition that changes meanwhile, a pause, and a mirror that is removed half-way
