@@ -16,9 +16,26 @@
 namespace bridge
 {
 
-Blame
-blame(int sqlstate)
+namespace
 {
+
+/* Files that fail for a reason without an SQLSTATE of its own, such as a quota: that is the disk's fault. */
+bool
+tells_of_file(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_INTERNAL_ERROR && error->message_id &&
+		   strstr(error->message_id, "file \"%s\"");
+}
+
+} // namespace
+
+Blame
+blame(const ErrorData *error)
+{
+	const int sqlstate = error->sqlerrcode;
+
+	if (tells_of_file(error))
+		return Blame::server;
 	switch (ERRCODE_TO_CATEGORY(sqlstate))
 	{
 		case MAKE_SQLSTATE('0', '9', '0', '0', '0'): /* triggered action exception */
@@ -188,7 +205,7 @@ try_in_subtransaction(MemoryContext context, Body &&body)
 	{
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
-		if (blame(error->sqlerrcode) == Blame::server)
+		if (blame(error) == Blame::server)
 			PG_RE_THROW();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
@@ -261,7 +278,7 @@ settle(Careful *careful, int i)
 
 	if (change->table->phase == Phase::error)
 		return;
-	if (blame(careful->errors[i]->sqlerrcode) == Blame::document)
+	if (blame(careful->errors[i]) == Blame::document)
 	{
 		if (!try_range(careful, i, i + 1, Attempt::take_out_first))
 			return;
@@ -293,16 +310,19 @@ empty_table(MirrorTable *table)
 	misfit_remove_all(table);
 }
 
-/* A collection that is gone takes its rows along; one that became another is copied again. */
+/*
+ * A collection that is gone takes its rows along; one that became another is copied again.  A table that was copied later
+ * than that has what came of it, and its events up to the copy are passed over: so is this.
+ */
 void
-follow_upheaval(Stream *stream, EventBatch *batch, bool careful)
+follow_upheaval(Stream *stream, EventBatch *batch, const char *position, bool careful)
 {
 	for (int i = 0; i < stream->table_count; i++)
 	{
 		MirrorTable *table = &stream->tables[i];
 		ErrorData *error = nullptr;
 
-		if (table->phase != Phase::follow)
+		if (table->phase != Phase::follow || (table->since && strcmp(position, table->since) <= 0))
 			continue;
 		if (batch->upheaval == Upheaval::rename &&
 			strcmp(table->database, batch->to.database) == 0 &&
@@ -348,7 +368,7 @@ run_transaction(Stream *stream, EventBatch *batch, const bson_t *token, bool car
 	if (batch->upheaval != Upheaval::none)
 	{
 		CommandCounterIncrement();
-		follow_upheaval(stream, batch, careful);
+		follow_upheaval(stream, batch, token_position(token), careful);
 	}
 	for (int i = 0; i < stream->table_count; i++)
 		if (stream->tables[i].events > 0)
@@ -421,7 +441,7 @@ apply_carefully(Change *changes, int count, MemoryContext context, bool stop_tab
 	memset(careful.errors, 0, sizeof(ErrorData *) * count);
 	bisect(&careful, 0, count);
 	for (int i = 0; i < count; i++)
-		if (careful.errors[i] && blame(careful.errors[i]->sqlerrcode) == Blame::document)
+		if (careful.errors[i] && blame(careful.errors[i]) == Blame::document)
 			careful.errors[i] = try_range(&careful, i, i + 1, Attempt::apply);
 	for (int i = 0; i < count; i++)
 		if (careful.errors[i])
@@ -445,7 +465,7 @@ apply_batch(Stream *stream, EventBatch *batch, const bson_t *token)
 		MemoryContextSwitchTo(batch->context);
 		ErrorData *error = CopyErrorData();
 
-		if (blame(error->sqlerrcode) == Blame::server)
+		if (blame(error) == Blame::server)
 			PG_RE_THROW();
 		FlushErrorState();
 		AbortCurrentTransaction();

@@ -384,7 +384,7 @@ try_copy(Copy *copy, MemoryContext context, ErrorData **error)
 	{
 		MemoryContextSwitchTo(context);
 		*error = CopyErrorData();
-		if (blame((*error)->sqlerrcode) == Blame::server)
+		if (blame(*error) == Blame::server)
 			PG_RE_THROW();
 		FlushErrorState();
 	}
@@ -432,7 +432,7 @@ try_methods(Stream *stream, MirrorTable *table, Client *client, Stage *stage, Me
 		else if (outcome == Outcome::past_lost)
 			method.in_the_past = false;
 		else if (outcome == Outcome::failed &&
-				 (method.careful || blame(error->sqlerrcode) == Blame::table))
+				 (method.careful || blame(error) == Blame::table))
 		{
 			StartTransactionCommand();
 			PushActiveSnapshot(GetTransactionSnapshot());

@@ -86,6 +86,12 @@ void check_owner(Oid local);
 void refresh_mirror(Oid local);
 void fail_for_no_mirror(Oid local);
 
+/*
+ * Waits until the stream of a server has come past a time, and a table, or each of them, is not about to be copied; false if
+ * that took too long.
+ */
+bool wait_for_stream(Oid server, Oid local, ClusterTime time, long timeout_ms);
+
 /* An error in a transaction that keeps its snapshot: "function" waits for what others commit. */
 void check_sees_what_comes(const char *function);
 
@@ -393,7 +399,7 @@ enum class Blame
 	table,
 	server
 };
-Blame blame(int sqlstate);
+Blame blame(const ErrorData *error);
 
 } // namespace bridge
 

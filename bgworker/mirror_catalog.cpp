@@ -244,6 +244,18 @@ prepare_table(Stream *stream, MirrorTable *table)
 	return true;
 }
 
+/* One of the two tables was dropped without unmirror(), with its schema or owner perhaps. */
+void
+forget_table(MirrorTable *table)
+{
+	static Statement remove = {
+		"DELETE FROM tenancy_mongo.mirror_table WHERE local_table = $1", 1, {REGCLASSOID}, nullptr};
+	Datum values[] = {ObjectIdGetDatum(table->local)};
+
+	misfit_remove_all(table);
+	(void) statement_run(&remove, values);
+}
+
 Stream *watched = nullptr; /* the stream whose definitions are watched */
 bool stale = false;
 
@@ -343,6 +355,8 @@ stream_load(Oid server, MemoryContext parent)
 	for (int i = 0; i < stream->table_count; i++)
 		if (prepare_table(stream, &stream->tables[i]))
 			stream->tables[kept++] = stream->tables[i];
+		else
+			forget_table(&stream->tables[i]);
 	stream->table_count = kept;
 	route_build(stream);
 	return stream;

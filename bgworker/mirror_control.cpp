@@ -18,6 +18,8 @@ namespace bridge
 namespace
 {
 
+constexpr long look_again_ms = 20;
+
 /* The server, if the current user owns it: a pause concerns the tables of all who mirror from it. */
 Oid
 own_server(const char *name)
@@ -71,7 +73,42 @@ milliseconds(Interval *interval)
 	return seconds * 1000 < INT_MAX ? static_cast<long>(seconds * 1000) : INT_MAX;
 }
 
+/* Is the table, or any of the server's, still to be copied?  What it is to show is not there, wherever the stream is. */
+bool
+is_to_be_copied(Oid server, Oid local)
+{
+	Oid types[] = {OIDOID, OIDOID};
+	Datum values[] = {ObjectIdGetDatum(server), ObjectIdGetDatum(local)};
+
+	return catalogue_run("SELECT FROM tenancy_mongo.mirror_table JOIN tenancy_mongo.stream "
+						 "USING (stream_id) WHERE server = $1 AND $2 IN (0, local_table::oid) AND phase = 'i'",
+						 2, types, values) > 0;
+}
+
 } // namespace
+
+bool
+wait_for_stream(Oid server, Oid local, ClusterTime time, long timeout_ms)
+{
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+
+	for (;;)
+	{
+		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+
+		if (!tenancy_api()->worker_wait(server, time, left))
+			return false;
+		if (!is_to_be_copied(server, local))
+			return true;
+		if (left <= 0)
+			return false;
+		/* A collection was replaced, or a mirror made: when it is copied, the stream must come past the time again. */
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 Min(left, look_again_ms), PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
 
 void
 fail_for_no_mirror(Oid local)
@@ -152,6 +189,6 @@ tenancy_mongo_wait_for_mirror(PG_FUNCTION_ARGS)
 		fail_for_no_mirrors(server->servername);
 
 	ClusterTime now = cluster_time_now(connection_get(server->serverid, GetUserId()));
-	PG_RETURN_BOOL(tenancy_api()->worker_wait(server->serverid, now, timeout));
+	PG_RETURN_BOOL(wait_for_stream(server->serverid, InvalidOid, now, timeout));
 }
 }

@@ -275,7 +275,7 @@ void
 wait_until_level(Verification *v, Client *client)
 {
 	v->time = cluster_time_now(client);
-	if (tenancy_api()->worker_wait(v->server->serverid, v->time, patience_ms))
+	if (wait_for_stream(v->server->serverid, RelationGetRelid(v->local), v->time, patience_ms))
 		return;
 	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					errmsg("the mirrors of server \"%s\" are not level with MongoDB",
