@@ -134,8 +134,15 @@ like($stderr, qr/must be owner/, 'who may not drop a database …');
 like($stderr, qr/permission denied to copy database/, '… or copy it …');
 is($node->safe_psql('postgres', workers('copy') =~ s/count\(\*\)/min(pid)/r), $worker, '… does not stop its workers');
 
-at_once('postgres', 'DROP DATABASE copy', 'DROP DATABASE');
+at_once('postgres', 'DROP DATABASE copy', 'DROP DATABASE while a worker sits in it');
 at_once('postgres', 'DROP DATABASE two WITH (FORCE)', 'DROP DATABASE … WITH (FORCE)');
+
+# Its workers are just starting, or have not begun to.
+for my $n (1 .. 3)
+{
+	make_mirror("young$n");
+	at_once('postgres', "DROP DATABASE young$n", 'DROP DATABASE while its workers start');
+}
 quiet($starts, 'nobody tries to go where no database is');
 
 # A command that fails gives the database back.
@@ -149,9 +156,31 @@ streams('three', 'and its mirror comes back');
 $guest->quit;
 
 #
+# Tables that go with their schema or their owner
+#
+
+$node->safe_psql('three', q(CREATE ROLE leaver; CREATE SCHEMA gone;
+	CREATE FOREIGN TABLE gone.more_in_mongo (_id text, name text) SERVER platform OPTIONS (database 'shop', collection 'items');
+	CREATE TABLE gone.more (_id text PRIMARY KEY, name text);
+	CREATE TABLE left_behind (_id text PRIMARY KEY, name text);
+	SELECT tenancy_mongo.mirror('gone.more_in_mongo', 'gone.more'), tenancy_mongo.mirror('items_in_mongo', 'left_behind');
+	ALTER TABLE left_behind OWNER TO leaver;));
+ok($node->poll_query_until('three', q(SELECT count(*) = 3 FROM tenancy_mongo.stat_mirror WHERE state = 'streaming')), 'three mirrors');
+at_once('three', 'BEGIN; DROP SCHEMA gone CASCADE; ROLLBACK', 'DROP SCHEMA of a mirrored table, rolled back');
+at_once('three', 'DROP SCHEMA gone CASCADE', 'DROP SCHEMA of a mirrored table');
+at_once('three', 'DROP OWNED BY leaver', 'DROP OWNED by the owner of a mirrored table');
+ok($node->poll_query_until('three', q(SELECT string_agg(local_table::text, ' ') = 'items' FROM tenancy_mongo.mirror_table)), 'their mirrors are gone');
+$mongo->insert('shop', 'items', '{"_id": "stays", "name": "stays"}');
+ok($node->poll_query_until('three', q(SELECT count(*) = 1 FROM items WHERE _id = 'stays')), 'and the third goes on');
+
+#
 # Workers that are ended come back; servers that are dropped stay away
 #
 
+$node->safe_psql('three', q(CREATE ROLE signaller IN ROLE pg_signal_backend));
+$worker = $node->safe_psql('postgres', workers('three') =~ s/count\(\*\)/min(pid)/r . " AND backend_type ~ 'apply'");
+is($node->safe_psql('three', "SET ROLE signaller; SELECT pg_terminate_backend($worker)"), 't', 'a member of pg_signal_backend can end a worker');
+ok($node->poll_query_until('postgres', workers('three') =~ s/count\(\*\)/count(*) = 1/r . " AND backend_type ~ 'apply' AND pid <> $worker"), 'and it comes back');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'tenancy mirror supervisor'");
 $mongo->insert('shop', 'items', '{"_id": "after", "name": "after"}');
 ok($node->poll_query_until('three', q(SELECT count(*) = 1 FROM items WHERE _id = 'after')), 'a supervisor that is ended comes back');

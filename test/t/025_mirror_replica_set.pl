@@ -25,7 +25,7 @@ $set->primary->command('shop', '{"create": "items", "changeStreamPreAndPostImage
 majority($set->primary, 'shop', '{"insert": "items", "documents": [' . join(', ', map { qq({"_id": "k$_", "rev": $_}) } 1 .. 50) . ']}');
 sql(qq(
 	CREATE EXTENSION tenancy_mongo CASCADE;
-	CREATE SERVER platform FOREIGN DATA WRAPPER tenancy_mongo OPTIONS (hosts '@{[ $set->hosts ]}', replica_set 'rs0');
+	CREATE SERVER platform FOREIGN DATA WRAPPER tenancy_mongo OPTIONS (hosts '@{[ $set->hosts ]}', replica_set 'rs0', socket_timeout '5000');
 	CREATE FOREIGN TABLE items_in_mongo (_id text, rev bigint) SERVER platform OPTIONS (database 'shop', collection 'items');
 	CREATE TABLE items (_id text PRIMARY KEY, rev bigint);
 	CREATE TABLE seen (_id text, rev bigint, was bigint);
@@ -111,6 +111,13 @@ $set->primary($killed);
 my $rows = sql('SELECT count(*) FROM seen');
 ok($node->poll_query_until('postgres', "SELECT count(*) > $rows + 100 FROM seen"), 'after the primary was killed');
 $killed->start;
+$set->wait_for_secondaries;
+my $stalled = $set->primary;
+$stalled->stall;
+$set->primary($stalled);
+$rows = sql('SELECT count(*) FROM seen');
+ok($node->poll_query_until('postgres', "SELECT count(*) > $rows + 100 FROM seen"), 'after the primary hung (SIGSTOP) and another was elected');
+$stalled->continue;
 $set->wait_for_secondaries;
 stop_writer($writer);
 compare('after elections');

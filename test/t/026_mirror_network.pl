@@ -91,6 +91,53 @@ $node->start;
 $equal->('after a restart');
 
 #
+# In pieces: nothing arrives whole
+#
+
+$proxy->lead_to($mongo->port);
+$proxy->drip;
+write_some();
+$equal->('through a network that drips');
+$proxy->heal;
+
+#
+# Errors that pass: each of them once in each command that the worker sends
+#
+
+sub fails_once
+{
+	my ($command, $how, $do) = @_;
+	my $count = $mongo->fail_point('failCommand', '{"times": 1}', qq({"failCommands": ["$command"], "appName": "mirror", $how}))->{count};
+	$do->();
+	$mongo->command('admin', qq({"waitForFailPoint": "failCommand", "timesEntered": @{[ $count + 1 ]}, "maxTimeMS": 20000}));
+	return;
+}
+sub pause_for
+{
+	my ($do) = @_;
+	sql(q(SELECT tenancy_mongo.pause_mirror('platform')));
+	$node->poll_query_until('postgres', q(SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type ~ '^tenancy mirror')) or die 'a worker stays';
+	$do->();
+	return;
+}
+
+# HostUnreachable, NotYetInitialized, NetworkTimeout, ShutdownInProgress, PrimarySteppedDown, ExceededTimeLimit, CursorNotFound, CursorKilled,
+# Interrupted…, NotWritablePrimary, SocketException, and Unauthorized.
+sql(q(ALTER SERVER platform OPTIONS (ADD application_name 'mirror')));
+for my $how ((map { qq("errorCode": $_) } 6, 89, 91, 94, 189, 262, 43, 237, 11600, 11601, 11602, 10107, 9001, 13), '"closeConnection": true')
+{
+	pause_for(sub {
+		write_some();
+		fails_once('aggregate', $how, sub { sql(q(SELECT tenancy_mongo.resume_mirror('platform'))) });
+	});
+	fails_once('find', $how, \&write_some);
+	fails_once('getMore', $how, \&write_some);
+	$equal->("an error that passes, in aggregate, find and getMore ($how)");
+}
+$mongo->fail_point('failCommand', 'off');
+is(sql('SELECT resyncs FROM tenancy_mongo.stat_mirror'), '0', 'none of them makes it copy again');
+
+#
 # Idle, while the oplog rolls over
 #
 

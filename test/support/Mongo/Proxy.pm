@@ -4,6 +4,7 @@
 #     $proxy->lead_to($mongo->port);                   # where connections go from now on; those that are open are reset
 #     $proxy->cut;                                     # resets what is open and refuses what comes
 #     $proxy->hole;                                    # keeps connections open and forwards nothing: half-open
+#     $proxy->drip;                                    # forwards in pieces of a few bytes, one every few milliseconds
 #     $proxy->heal;
 #
 # A process of its own forwards; it ends with the test.  Orders go to it by a pipe and are in force when the call returns.
@@ -16,12 +17,15 @@ use IO::Handle;
 use IO::Select;
 use IO::Socket::INET;
 use POSIX ();
-use Socket qw(SOL_SOCKET SO_LINGER);
+use Socket qw(IPPROTO_TCP SOL_SOCKET SO_LINGER TCP_NODELAY);
+use Time::HiRes qw(usleep);
 
 use PostgreSQL::Test::Cluster;
 
 my @running;
 my $owner = $$;
+
+my $drip_bytes = 37;    # no header, no length ends there
 
 sub new
 {
@@ -52,6 +56,7 @@ sub host    { return "127.0.0.1:$_[0]->{port}"; }
 sub lead_to { return $_[0]->_order("lead $_[1]"); }
 sub cut     { return $_[0]->_order('cut'); }
 sub hole    { return $_[0]->_order('hole'); }
+sub drip    { return $_[0]->_order('drip'); }
 sub heal    { return $_[0]->_order('heal'); }
 
 sub _order
@@ -99,11 +104,14 @@ sub _connect
 
 sub _write_all
 {
-	my ($socket, $data) = @_;
+	my ($socket, $data, $drip) = @_;
 	my $done = 0;
+	setsockopt $socket, IPPROTO_TCP, TCP_NODELAY, 1 if $drip;
 	while ($done < length $data)
 	{
-		my $written = syswrite $socket, $data, length($data) - $done, $done;
+		my $left    = length($data) - $done;
+		my $written = syswrite $socket, $data, $drip && $left > $drip_bytes ? $drip_bytes : $left, $done;
+		usleep(2_000) if $drip;
 		return unless defined $written;
 		$done += $written;
 	}
@@ -140,7 +148,7 @@ sub _forward
 			}
 			my $peer = defined fileno($ready) && $peers{ fileno $ready } or next;
 			my $got  = sysread $ready, my $data, 65536;
-			_drop(\%peers, $ready) unless $got && _write_all($peer->{other}, $data);
+			_drop(\%peers, $ready) unless $got && _write_all($peer->{other}, $data, $mode eq 'drip');
 		}
 	}
 }
