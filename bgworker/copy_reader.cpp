@@ -77,8 +77,9 @@ append_rest_of_tenant(bson_t *command, const Stage *stage, const bytea *last)
 	bson_t filter, all, part, expression, operands, literal, document;
 	bson_iter_t id;
 
-	if (!last || !bson_init_static(&document, reinterpret_cast<const uint8_t *>(VARDATA(last)),
-								   VARSIZE(last) - VARHDRSZ) ||
+	if (!last ||
+		!bson_init_static(&document, reinterpret_cast<const uint8_t *>(VARDATA(last)),
+						  VARSIZE(last) - VARHDRSZ) ||
 		!bson_iter_init_find(&id, &document, "_id"))
 	{
 		append_tenant_filter(command, "filter", stage->tenant_field, stage->tenant);

@@ -431,8 +431,7 @@ try_methods(Stream *stream, MirrorTable *table, Client *client, Stage *stage, Me
 			log_copied(copy, started);
 		else if (outcome == Outcome::past_lost)
 			method.in_the_past = false;
-		else if (outcome == Outcome::failed &&
-				 (method.careful || blame(error) == Blame::table))
+		else if (outcome == Outcome::failed && (method.careful || blame(error) == Blame::table))
 		{
 			StartTransactionCommand();
 			PushActiveSnapshot(GetTransactionSnapshot());

@@ -81,7 +81,8 @@ is_to_be_copied(Oid server, Oid local)
 	Datum values[] = {ObjectIdGetDatum(server), ObjectIdGetDatum(local)};
 
 	return catalogue_run("SELECT FROM tenancy_mongo.mirror_table JOIN tenancy_mongo.stream "
-						 "USING (stream_id) WHERE server = $1 AND $2 IN (0, local_table::oid) AND phase = 'i'",
+						 "USING (stream_id) WHERE server = $1 AND $2 IN (0, local_table::oid) AND "
+						 "phase = 'i'",
 						 2, types, values) > 0;
 }
 

@@ -88,7 +88,8 @@ uint32_t
 choose_server(mongoc_client_t *client)
 {
 	bson_error_t error;
-	mongoc_server_description_t *server = mongoc_client_select_server(client, true, nullptr, &error);
+	mongoc_server_description_t *server =
+		mongoc_client_select_server(client, true, nullptr, &error);
 
 	if (!server)
 		fail("server", error.message);
@@ -110,7 +111,8 @@ open_cursor(mongoc_client_t *client, const char *database, const std::string &js
 										 static_cast<ssize_t>(json.size()), &error);
 	if (!command)
 		fail("command", error.message);
-	if (!mongoc_client_command_simple_with_server_id(client, database, command, nullptr, server, &reply, &error))
+	if (!mongoc_client_command_simple_with_server_id(client, database, command, nullptr, server,
+													 &reply, &error))
 		fail("command", error.message);
 	BSON_APPEND_INT32(options, "serverId", static_cast<int32_t>(server));
 
