@@ -165,6 +165,7 @@ extern "C"
 #include "utils/selfuncs.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 #include "utils/uuid.h"
@@ -434,6 +435,13 @@ tenancy_modify_user(ResultRelInfo *relinfo, EState *estate)
 #define tenancy_transaction_timeout_pending() (TransactionTimeoutPending)
 #else
 #define tenancy_transaction_timeout_pending() false
+#endif
+
+/* The timeouts that end a statement, as a list for an array's initialiser. */
+#if PG_VERSION_NUM >= 170000
+#define TENANCY_STATEMENT_TIMEOUTS STATEMENT_TIMEOUT, TRANSACTION_TIMEOUT
+#else
+#define TENANCY_STATEMENT_TIMEOUTS STATEMENT_TIMEOUT
 #endif
 
 /* How much is to be known of a column, -1 for the default, and where its analysis finds that: 17 moved both. */

@@ -267,6 +267,10 @@ void put_projection(bson_t *out, List *paths);
 void put_aggregate(bson_t *command, const char *collection, const Items *stages, int batch_size = 0);
 void put_pipeline(bson_t *command, const FindCommand *find, const Items *stages);
 
+/* time_limit.cpp: what is left of the statement's time; of a scan only if no later statement can go on with it. */
+void put_time_limit(bson_t *command);
+void put_scan_time_limit(bson_t *command);
+
 /* aggregate.cpp: a grouping that MongoDB does, in planning … */
 struct GroupedPlan
 {

@@ -294,6 +294,7 @@ modify_send(const Modify *modify, CmdType operation, const bson_t *operations)
 	bson_append_utf8(command, modify_verb(operation), -1, modify->options.collection, -1);
 	bson_append_array(command, modify_operations_key(operation), -1, operations);
 	BSON_APPEND_BOOL(command, "ordered", true);
+	put_time_limit(command);
 	return transaction_write(modify->server, modify->user, modify->options.database, command, what);
 }
 

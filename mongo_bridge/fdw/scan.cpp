@@ -554,6 +554,7 @@ open_scan(Scan *scan)
 
 	if (!deparse_scan(&scan->find, command))
 		return false;
+	put_scan_time_limit(command);
 	open_cursor(scan, command);
 	return true;
 }
