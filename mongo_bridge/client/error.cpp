@@ -23,6 +23,7 @@ enum : int
 	unauthorized = 13,
 	authentication_failed = 18,
 	namespace_not_found = 26,
+	path_not_viable = 28,
 	max_time_ms_expired = 50,
 	shutdown_in_progress = 91,
 	write_conflict = 112,
@@ -78,6 +79,10 @@ meaning_of_server_code(int code)
 		case server_code::max_time_ms_expired:
 		case server_code::interrupted:
 			return {sqlstate::query_canceled, ""};
+		case server_code::path_not_viable:
+			return {sqlstate::invalid_parameter_value,
+					"A field is set in a document only. Give the field above it a document, by a "
+					"jsonb column of its own, or take it away: UPDATE ... SET ... = NULL;"};
 		case server_code::document_validation_failure:
 			return {sqlstate::check_violation, ""};
 		case server_code::duplicate_key:

@@ -171,7 +171,7 @@ refused('tenant-001', "UPDATE written SET tenant_id = 'tenant-002'", 'a row move
 refused('tenant-001', 'UPDATE written SET tenant_id = NULL', 'or to nobody');
 refused('tenant-001', q(UPDATE whole SET d = '{"n": 1}'), 'a document that loses its tenant');
 refused('tenant-001', q(UPDATE whole SET d = '{"tenant_id": "tenant-002"}'), 'or gets another');
-refused('tenant-001', 'UPDATE below SET x = 1', 'a path below the tenant', qr/HV000:.*\n.*Cannot create field/);
+refused('tenant-001', 'UPDATE below SET x = 1', 'a path below the tenant', qr/22023:.*\n.*Cannot create field/);
 is(as_tenant('tenant-001', 'UPDATE written SET n = 7, tenant_id = tenant_id RETURNING id'), "1\n2\n3", 'an update meets the tenant\'s own');
 is(as_tenant('tenant-001', 'UPDATE written SET n = 8 WHERE id = 4 RETURNING id'), '', 'and not the other\'s by its key');
 is(as_tenant('tenant-001', 'DELETE FROM written WHERE id IN (3, 4) RETURNING id'), '3', 'nor does a deletion');

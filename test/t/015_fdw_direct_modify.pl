@@ -113,7 +113,7 @@ $mongo->command('test', '{"createIndexes": "items", "indexes": [{"key": {"a.x": 
 like(error_of('UPDATE items SET x = 1 WHERE n IN (1, 2)'), qr/23505:.*\n.*E11000/, 'a unique index');
 is(sql('SELECT count(x) FROM items'), '0', 'and nothing of it is stored');
 $mongo->update('test', 'items', '{"_id": 1}', '{"$set": {"a": 5}}');
-like(error_of('UPDATE items SET x = 1 WHERE n = 1'), qr/HV000:.*\n.*Cannot create field 'x'/, 'a field below a number');
+like(error_of('UPDATE items SET x = 1 WHERE n = 1'), qr/22023:.*\n.*Cannot create field 'x'/, 'a field below a number');
 $mongo->command('test', '{"collMod": "items", "validator": {"n": {"$lt": 5000}}}');
 like(error_of('UPDATE items SET n = 5000 WHERE n = 3'), qr/23514:.*\n.*failed validation/, 'a validator');
 
