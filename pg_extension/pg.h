@@ -78,7 +78,9 @@ extern "C"
 #include "common/sha2.h"
 #include "common/shortest_dec.h"
 #include "common/hashfn.h"
+#include "executor/execAsync.h"
 #include "executor/executor.h"
+#include "executor/instrument.h"
 #include "executor/nodeModifyTable.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -472,6 +474,16 @@ tenancy_set_statistics_target(VacAttrStats *stats, Form_pg_attribute attribute, 
 	stats->attr->attstattarget = target;
 }
 #endif
+
+/* Whether an Append that waits for foreign scans can be cancelled: since the minor releases of May 2025. */
+static inline bool
+tenancy_append_heeds_interrupts(void)
+{
+	int version = atoi(GetConfigOption("server_version_num", false, false));
+
+	return version >= 180000 || (version < 180000 && version >= 170005) ||
+		   (version < 170000 && version >= 160009) || (version < 160000 && version >= 150013);
+}
 
 /* A walker as the tree walkers take it: 16 gave it a prototype. */
 #if PG_VERSION_NUM >= 160000

@@ -20,6 +20,25 @@ Cursor::Cursor(const Transaction &transaction, const char *database, const bson_
 	cursor_.open(command, what_);
 }
 
+Cursor::Cursor(Client &client, const char *database, const char *what)
+	: what_(std::string("could not read ") + what), cursor_(client.link(), database)
+{
+}
+
+bool
+Cursor::is_ready()
+{
+	if (failed_ || has_buffered())
+		return true;
+	if (!cursor_.awaits_reply() && cursor_.is_open())
+	{
+		if (!cursor_.link()->is_free())
+			return false;
+		cursor_.request(more_, what_);
+	}
+	return cursor_.reply_has_come(what_);
+}
+
 const bson_t *
 Cursor::next()
 {
@@ -39,7 +58,8 @@ Cursor::next()
 		}
 		cursor_.get_more(more_, what_);
 		/* Who reads on will read further: the server works on the batch after this one meanwhile. */
-		cursor_.request(more_, what_);
+		if (!patient_ || cursor_.link()->is_free())
+			cursor_.request(more_, what_);
 	}
 }
 

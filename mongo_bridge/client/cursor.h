@@ -30,6 +30,27 @@ public:
 	Cursor(const Transaction &transaction, const char *database, const bson_t *command,
 		   const char *what);
 
+	/*
+	 * The same without waiting for the server.  An open() that could not be sent is to be made anew, the other way; what was
+	 * sent is finished by finish_open(), when reply_has_come().
+	 */
+	explicit Cursor(Client &client, const char *database, const char *what);
+	bool send_open(const bson_t *command) { return cursor_.send_open(command, what_); }
+	void finish_open() { cursor_.finish_open(what_); }
+
+	/* From here on next() requests a batch ahead only if nobody else has a request on the connection. */
+	void set_patient() noexcept { patient_ = true; }
+
+	/*
+	 * Whether next(), or finish_open(), will not wait.  If it will, a request is on its way, be it somebody else's on the
+	 * same connection.
+	 */
+	bool is_ready();
+
+	/* Whether it is the cursor's own. */
+	bool awaits_reply() const noexcept { return cursor_.awaits_reply(); }
+	const std::shared_ptr<Link> &link() const noexcept { return cursor_.link(); }
+
 	/* The next document, or null at the end.  Asks the server for a batch when the present one is used up. */
 	const bson_t *next();
 
@@ -55,6 +76,7 @@ private:
 	ServerCursor cursor_;
 	GetMore more_;
 	bool failed_ = false;
+	bool patient_ = false;
 };
 
 /* A cursor's home: the cursor is opened after its home was made, and can be closed before it is left. */

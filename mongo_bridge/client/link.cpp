@@ -9,6 +9,7 @@
 
 #include <unistd.h>
 
+#include "left_behind.h"
 #include "link.h"
 
 namespace bridge
@@ -20,8 +21,9 @@ static constexpr int default_server_selection_timeout_ms = 30000;
 /* The driver does not look for servers more often than that. */
 static constexpr int selection_interval_ms = 500;
 
-/* How long a destructor may take to tell the server that something has ended. */
-static constexpr int farewell_ms = 500;
+/* How long a destructor may take to tell the server that something has ended, and how long it may always. */
+static constexpr int64_t farewell_ms = 500;
+static constexpr int64_t least_farewell_ms = 50;
 
 namespace
 {
@@ -195,7 +197,8 @@ check_readable(const char *option, const std::string &file)
 
 Link::Link(const ConnectionOptions &options, Interrupted interrupted)
 	: wait_(interrupted), tls_ca_file_(given(options.tls_ca_file) ? options.tls_ca_file : ""),
-	  tls_certificate_file_(given(options.tls_certificate_file) ? options.tls_certificate_file : "")
+	  tls_certificate_file_(given(options.tls_certificate_file) ? options.tls_certificate_file : ""),
+	  user_(given(options.user) ? options.user : tls_certificate_file_)
 {
 	wait_.use_tls = options.tls || !tls_ca_file_.empty() || !tls_certificate_file_.empty();
 	wait_.connect_timeout_ms =
@@ -236,7 +239,7 @@ Link::~Link()
 	/* The driver tells the server which sessions have ended, but not over a broken connection. */
 	if (broken_)
 		mongoc_client_reset(client_);
-	wait_.close_within(farewell_ms);
+	wait_.close_within(static_cast<int>(farewell_ms));
 	mongoc_client_destroy(client_);
 }
 
@@ -271,6 +274,14 @@ Link::settle() noexcept
 	requester_ = nullptr;
 }
 
+bool
+Link::make_free_at_once() noexcept
+{
+	if (requester_ != nullptr && requester_->absorb_what_came())
+		requester_ = nullptr;
+	return requester_ == nullptr;
+}
+
 void
 Link::make_free(const std::string &what)
 {
@@ -289,6 +300,99 @@ Link::host_of(uint32_t server)
 		host = mongoc_server_description_host(description)->host_and_port;
 	mongoc_server_description_destroy(description);
 	return host;
+}
+
+/* The driver's options of a command that goes to one server in one session. */
+static bool
+build_options(Document *options, uint32_t server, mongoc_client_session_t *session,
+			  bson_error_t *error) noexcept
+{
+	return BSON_APPEND_INT32(options->get(), "serverId", static_cast<int32_t>(server)) &&
+		   mongoc_client_session_append(session, options->get(), error);
+}
+
+/* The driver logs in before its first command. */
+mongoc_stream_t *
+Link::stream_logged_in(uint32_t server, const std::string &host, mongoc_client_session_t *session,
+					   uint64_t *number)
+{
+	bson_error_t error = {};
+	Document ping;
+	Document options;
+	mongoc_stream_t *stream = stream_to(host, number);
+	auto login = logins_.find(host);
+
+	if (stream != nullptr && login != logins_.end() && login->second == *number)
+		return mongoc_stream_check_closed(stream) ? nullptr : stream;
+
+	BSON_APPEND_INT32(ping.get(), "ping", 1);
+	if (!build_options(&options, server, session, &error) ||
+		!mongoc_client_command_with_opts(client_, "admin", ping.get(), nullptr, options.get(),
+										 nullptr, &error))
+		return nullptr;
+	stream = stream_to(host, number);
+	if (stream != nullptr)
+		remember_login(host, *number);
+	return stream;
+}
+
+/* Who asks for no other than the primary and is led to one server by name takes it as it is. */
+void
+Link::append_read_preference(uint32_t server, bson_t *command) const noexcept
+{
+	static constexpr const char *names[] = {"primary", "secondary", "primaryPreferred",
+											"secondaryPreferred", "nearest"};
+	static constexpr mongoc_read_mode_t modes[] = {
+		MONGOC_READ_PRIMARY, MONGOC_READ_SECONDARY, MONGOC_READ_PRIMARY_PREFERRED,
+		MONGOC_READ_SECONDARY_PREFERRED, MONGOC_READ_NEAREST};
+	mongoc_server_description_t *description =
+		mongoc_client_get_server_description(client_, server);
+	const char *type =
+		description != nullptr ? mongoc_server_description_type(description) : "Unknown";
+	mongoc_read_mode_t mode = mongoc_read_prefs_get_mode(mongoc_client_get_read_prefs(client_));
+	const char *name = names[0];
+	bson_t preference;
+
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (modes[i] == mode)
+			name = names[i];
+	if (mode == MONGOC_READ_PRIMARY && strncmp(type, "RS", 2) == 0 &&
+		strcmp(type, "RSPrimary") != 0)
+		name = names[2];
+	if (name != names[0])
+	{
+		BSON_APPEND_DOCUMENT_BEGIN(command, "$readPreference", &preference);
+		BSON_APPEND_UTF8(&preference, "mode", name);
+		bson_append_document_end(command, &preference);
+	}
+	mongoc_server_description_destroy(description);
+}
+
+/* What farewells have cost lately: forgotten four times as fast as it was spent, and never so much that none is possible. */
+static int64_t farewell_spent_us;
+static int64_t farewell_changed_us;
+
+int64_t
+Link::begin_farewell() noexcept
+{
+	int64_t now = bson_get_monotonic_time();
+
+	farewell_spent_us -= 4 * (now - farewell_changed_us);
+	if (farewell_spent_us < 0)
+		farewell_spent_us = 0;
+	farewell_changed_us = now;
+
+	int64_t left_ms = farewell_ms - farewell_spent_us / 1000;
+	return left_ms > least_farewell_ms ? left_ms : least_farewell_ms;
+}
+
+void
+Link::end_farewell() noexcept
+{
+	int64_t now = bson_get_monotonic_time();
+
+	farewell_spent_us += now - farewell_changed_us;
+	farewell_changed_us = now;
 }
 
 void
@@ -322,6 +426,8 @@ Link::select_server(bool for_writes, const std::string &what)
 		{
 			uint32_t id = mongoc_server_description_id(server);
 			mongoc_server_description_destroy(server);
+			if (anything_left_behind())
+				end_left_behind(id);
 			return id;
 		}
 		/* When it has struck the last server off its list, the driver has no words left. */
@@ -331,6 +437,29 @@ Link::select_server(bool for_writes, const std::string &what)
 			bson_get_monotonic_time() >= give_up || !wait_.pause(selection_interval_ms))
 			fail(error, nullptr, what);
 	}
+}
+
+void
+Link::leave_behind(uint32_t server, const mongoc_client_session_t *session)
+{
+	bridge::leave_behind(host_of(server) + " " + user_, mongoc_client_session_get_lsid(session));
+}
+
+/* Whether the server has ended them or never heard of them: they are forgotten, unless it could not be asked. */
+void
+Link::end_left_behind(uint32_t server)
+{
+	std::string owner = host_of(server) + " " + user_;
+	bson_error_t error = {};
+	Document command;
+	Document options;
+
+	BSON_APPEND_INT32(options.get(), "serverId", static_cast<int32_t>(server));
+	if (put_left_behind(owner, command.get()) &&
+		(mongoc_client_command_with_opts(client_, "admin", command.get(), nullptr, options.get(),
+										 nullptr, &error) ||
+		 !is_connection_error(error)))
+		forget_left_behind(owner);
 }
 
 Session
@@ -373,15 +502,6 @@ Link::run_write(const char *database, const bson_t *command, bson_t *reply, cons
 	check_write_errors(reply, what);
 }
 
-/* The driver's options of a command that goes to one server in one session. */
-static bool
-build_options(Document *options, uint32_t server, mongoc_client_session_t *session,
-			  bson_error_t *error) noexcept
-{
-	return BSON_APPEND_INT32(options->get(), "serverId", static_cast<int32_t>(server)) &&
-		   mongoc_client_session_append(session, options->get(), error);
-}
-
 void
 Link::run_on(uint32_t server, mongoc_client_session_t *session, const char *database,
 			 const bson_t *command, bson_t *reply, const std::string &what)
@@ -419,14 +539,14 @@ Link::abort_last(mongoc_client_session_t *session) noexcept
 {
 	bson_error_t error = {};
 
+	wait_.limit(begin_farewell());
 	settle();
-	if (broken_ || wait_.interrupted())
-		return;
-	wait_.limit(farewell_ms);
-	if (!mongoc_client_session_abort_transaction(session, &error) || wait_.interrupted() ||
-		wait_.out_of_time())
+	if (!broken_ && !wait_.interrupted() &&
+		(!mongoc_client_session_abort_transaction(session, &error) || wait_.interrupted() ||
+		 wait_.out_of_time()))
 		mark_broken();
 	wait_.limit(0);
+	end_farewell();
 }
 
 void
@@ -436,15 +556,15 @@ Link::run_last(uint32_t server, mongoc_client_session_t *session, const char *da
 	bson_error_t error = {};
 	Document options;
 
+	wait_.limit(begin_farewell());
 	settle();
-	if (broken_ || wait_.interrupted() || !build_options(&options, server, session, &error))
-		return;
-	wait_.limit(farewell_ms);
-	if (!mongoc_client_command_with_opts(client_, database, command, nullptr, options.get(),
+	if (!broken_ && !wait_.interrupted() && build_options(&options, server, session, &error) &&
+		!mongoc_client_command_with_opts(client_, database, command, nullptr, options.get(),
 										 nullptr, &error) &&
 		(is_connection_error(error) || wait_.interrupted() || wait_.out_of_time()))
 		mark_broken();
 	wait_.limit(0);
+	end_farewell();
 }
 
 } // namespace bridge

@@ -8,9 +8,6 @@
 namespace bridge
 {
 
-/* How long a destructor waits for a reply that nobody wants any more. */
-static constexpr int farewell_ms = 500;
-
 Batch::Batch(const uint8_t *array, uint32_t length) noexcept
 	: next_(array + 4), end_(array + length - 1)
 {
@@ -49,6 +46,18 @@ ServerCursor::ServerCursor(std::shared_ptr<Link> link, const char *database)
 {
 }
 
+/* The number of the cursor that a reply leaves open; 0: none. */
+static int64_t
+cursor_of_reply(const bson_t *reply) noexcept
+{
+	bson_iter_t field;
+	bson_iter_t id;
+
+	return bson_iter_init(&field, reply) && bson_iter_find_descendant(&field, "cursor.id", &id)
+			   ? bson_iter_as_int64(&id)
+			   : 0;
+}
+
 ServerCursor::~ServerCursor()
 {
 	Document kill;
@@ -56,37 +65,34 @@ ServerCursor::~ServerCursor()
 
 	if (ahead_ == Ahead::requested)
 		abandon_request();
-	if (id_ == 0)
-		return;
-	bson_append_utf8(kill.get(), "killCursors", -1, collection_.c_str(), -1);
-	BSON_APPEND_ARRAY_BEGIN(kill.get(), "cursors", &ids);
-	BSON_APPEND_INT64(&ids, "0", id_);
-	bson_append_array_end(kill.get(), &ids);
-	link_->run_last(server_, session_.get(), database_.c_str(), kill.get());
+	if (ahead_ == Ahead::received)
+		id_ = cursor_of_reply(&ahead_reply_);
+	if (id_ != 0)
+	{
+		bson_append_utf8(kill.get(), "killCursors", -1, collection_.c_str(), -1);
+		BSON_APPEND_ARRAY_BEGIN(kill.get(), "cursors", &ids);
+		BSON_APPEND_INT64(&ids, "0", id_);
+		bson_append_array_end(kill.get(), &ids);
+		link_->run_last(server_, session_.get(), database_.c_str(), kill.get());
+	}
+	if ((id_ != 0 || uncertain_) && link_->broken() && !in_transaction_)
+		link_->leave_behind(server_, session_.get());
 }
 
-/*
- * Nobody wants the reply any more, but the connection must be rid of it.  It tells whether there is still a cursor to
- * kill.
- */
+/* Nobody wants the reply any more, but the connection must be rid of it. */
 void
 ServerCursor::abandon_request() noexcept
 {
-	bson_iter_t reply;
-	bson_iter_t id;
-
 	link_->release();
 	if (link_->broken() || link_->wait().interrupt_pending())
 	{
 		link_->mark_broken();
 		return;
 	}
-	requested_.give_up_ms = farewell_ms + requested_.max_await_ms;
+	requested_.give_up_ms = link_->begin_farewell() + requested_.max_await_ms;
 	if (!absorb())
 		link_->mark_broken();
-	else if (bson_iter_init(&reply, &ahead_reply_) &&
-			 bson_iter_find_descendant(&reply, "cursor.id", &id))
-		id_ = bson_iter_as_int64(&id);
+	link_->end_farewell();
 }
 
 void
@@ -105,13 +111,46 @@ ServerCursor::open(const bson_t *command, const std::string &what)
 		server_ = link_->select_server(false, what);
 		session_ = link_->start_session(what);
 	}
+	uncertain_ = true;
 	link_->run_on(server_, session_.get(), database_.c_str(), command, reply_.get(), what);
+	uncertain_ = false;
 	read_reply(reply_.get(), what);
 	if (id_ != 0)
 	{
 		host_ = link_->host_of(server_);
 		(void) link_->stream_to(host_, &stream_number_);
+		link_->remember_login(host_, stream_number_);
 	}
+}
+
+bool
+ServerCursor::send_open(const bson_t *command, const std::string &what)
+{
+	bson_iter_t collection;
+	Document sent(command);
+
+	if (in_transaction_ || !link_->is_free())
+		return false;
+	server_ = link_->select_server(false, what);
+	session_ = link_->start_session(what);
+	host_ = link_->host_of(server_);
+
+	mongoc_stream_t *stream = link_->stream_logged_in(server_, host_, session_.get(), &stream_number_);
+	if (stream == nullptr)
+		return false;
+	if (bson_iter_init(&collection, command) && bson_iter_next(&collection) &&
+		BSON_ITER_HOLDS_UTF8(&collection))
+		collection_ = bson_iter_utf8(&collection, nullptr);
+	link_->append_read_preference(server_, sent.get());
+	send(stream, &sent, what);
+	return true;
+}
+
+void
+ServerCursor::finish_open(const std::string &what)
+{
+	link_->check(what);
+	read_reply(take_reply(what), what);
 }
 
 void
@@ -131,7 +170,6 @@ void
 ServerCursor::request(const GetMore &more, const std::string &what)
 {
 	uint64_t number = 0;
-	bson_error_t error = {};
 	Document command;
 
 	/* A transaction's commands are numbered by the driver. */
@@ -145,11 +183,22 @@ ServerCursor::request(const GetMore &more, const std::string &what)
 		return;
 
 	build_get_more(&command, more);
-	BSON_APPEND_DOCUMENT(command.get(), "lsid", mongoc_client_session_get_lsid(session_.get()));
-	bson_append_utf8(command.get(), "$db", -1, database_.c_str(), -1);
 	requested_ = more;
+	send(stream, &command, what);
+}
+
+/* A command, in the cursor's session and past the driver.  Who fails leaves nothing to kill. */
+void
+ServerCursor::send(mongoc_stream_t *stream, Document *command, const std::string &what)
+{
+	bson_error_t error = {};
+
+	BSON_APPEND_DOCUMENT(command->get(), "lsid", mongoc_client_session_get_lsid(session_.get()));
+	bson_append_utf8(command->get(), "$db", -1, database_.c_str(), -1);
 	request_ = link_->next_request();
-	if (!wire_send(stream, request_, command.get(), link_->socket_timeout_ms(), &error))
+	received_ = 0;
+	uncertain_ = true;
+	if (!wire_send(stream, request_, command->get(), link_->socket_timeout_ms(), &error))
 	{
 		id_ = 0;
 		link_->fail(error, nullptr, what);
@@ -158,32 +207,29 @@ ServerCursor::request(const GetMore &more, const std::string &what)
 	ahead_ = Ahead::requested;
 }
 
-/* A call's own bounds of its waits, taken away when it ends. */
+/* A call's own bounds of its waits, within those of its caller, taken away when it ends. */
 namespace
 {
 class WaitBounds
 {
 public:
-	WaitBounds(StreamWait &wait, const GetMore &more) noexcept : wait_(wait)
+	WaitBounds(StreamWait &wait, const GetMore &more) noexcept
+		: wait_(wait), outer_(wait.bound(more.give_up_ms, more.max_await_ms))
 	{
-		wait_.allow(more.max_await_ms);
-		wait_.limit(more.give_up_ms);
 	}
-	~WaitBounds()
-	{
-		wait_.allow(0);
-		wait_.limit(0);
-	}
+	~WaitBounds() { wait_.restore(outer_); }
 	WaitBounds(const WaitBounds &) = delete;
 	WaitBounds &operator=(const WaitBounds &) = delete;
 
 private:
 	StreamWait &wait_;
+	StreamWait::Bounds outer_;
 };
 } // namespace
 
-bool
-ServerCursor::receive_reply(ReplyBuffer *buffer) noexcept
+/* Into that buffer, or the one in which a part of it is. */
+Arrival
+ServerCursor::receive_reply(ReplyBuffer *buffer, int32_t timeout_ms) noexcept
 {
 	uint64_t number = 0;
 	mongoc_stream_t *stream = link_->stream_to(host_, &number);
@@ -192,10 +238,23 @@ ServerCursor::receive_reply(ReplyBuffer *buffer) noexcept
 	{
 		bson_set_error(&ahead_error_, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET,
 					   "the connection was closed");
-		return false;
+		return Arrival::lost;
 	}
-	return wire_receive(stream, request_, link_->socket_timeout_ms(), buffer, &ahead_reply_,
+	if (received_ == 0)
+		arriving_ = buffer;
+	return wire_receive(stream, request_, timeout_ms, arriving_, &received_, &ahead_reply_,
 						&ahead_error_);
+}
+
+/* Notes what became of the request; false if nothing has yet. */
+bool
+ServerCursor::settle(Arrival arrival) noexcept
+{
+	if (arrival == Arrival::part)
+		return false;
+	ahead_ = arrival == Arrival::whole ? Ahead::received : Ahead::lost;
+	uncertain_ = arrival != Arrival::whole;
+	return true;
 }
 
 bool
@@ -203,22 +262,50 @@ ServerCursor::absorb() noexcept
 {
 	WaitBounds bounds(link_->wait(), requested_);
 
-	ahead_ = receive_reply(&absorbed_) ? Ahead::received : Ahead::lost;
+	(void) settle(receive_reply(&absorbed_, link_->socket_timeout_ms()));
 	return ahead_ == Ahead::received;
+}
+
+bool
+ServerCursor::absorb_what_came() noexcept
+{
+	bool settled = settle(receive_reply(&absorbed_, 0));
+
+	if (ahead_ == Ahead::lost)
+		link_->mark_broken();
+	return settled;
+}
+
+int
+ServerCursor::descriptor() const noexcept
+{
+	return link_->wait().descriptor(host_.c_str(), stream_number_);
+}
+
+bool
+ServerCursor::reply_has_come(const std::string &what)
+{
+	if (ahead_ != Ahead::requested)
+		return true;
+	link_->check(what);
+	batch_ = Batch();
+	if (!settle(receive_reply(&buffer_, 0)))
+		return false;
+	link_->release();
+	return true;
 }
 
 /* The reply to what was requested, wherever it is by now. */
 const bson_t *
 ServerCursor::take_reply(const std::string &what)
 {
-	bool received = ahead_ == Ahead::received;
-
 	if (ahead_ == Ahead::requested)
 	{
 		link_->release();
-		received = receive_reply(&buffer_);
+		(void) settle(receive_reply(&buffer_, link_->socket_timeout_ms()));
 	}
-	else if (received)
+	bool received = ahead_ == Ahead::received;
+	if (received && arriving_ == &absorbed_)
 		std::swap(buffer_, absorbed_);
 	ahead_ = Ahead::nothing;
 	if (!received)
@@ -248,7 +335,9 @@ ServerCursor::get_more(const GetMore &more, const std::string &what)
 	Document command;
 	build_get_more(&command, more);
 	id_ = 0;
+	uncertain_ = true;
 	link_->run_on(server_, session_.get(), database_.c_str(), command.get(), reply_.get(), what);
+	uncertain_ = false;
 	read_reply(reply_.get(), what);
 }
 

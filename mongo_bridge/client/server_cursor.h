@@ -2,8 +2,8 @@
  * server_cursor.h — a cursor on the server: the one mechanism under Cursor and ChangeStream.
  *
  * It sends the opening command and each getMore to one server in one session, and walks the batch where it lies in the
- * reply.  A getMore can be requested ahead, so that the server works on it meanwhile.  Its destructor kills what is still
- * open.
+ * reply.  A getMore can be requested ahead, so that the server works on it meanwhile; and the opening command can be sent
+ * without waiting, so that several servers work at once.  Its destructor kills what is still open.
  */
 #ifdef POSTGRES_H
 #error "client/ is pure: include it before the server's headers"
@@ -69,6 +69,21 @@ public:
 	/* Sends the getMore that the next get_more() receives; the present batch stays as it is. */
 	void request(const GetMore &more, const std::string &what);
 
+	/*
+	 * open() in two steps.  The first one sends the command, if the connection stands and is free; if it is not sent, open()
+	 * it the other way.
+	 */
+	bool send_open(const bson_t *command, const std::string &what);
+	void finish_open(const std::string &what);
+
+	/*
+	 * Whether a reply is awaited, and whether it has come, as far as can be told without waiting: it receives what there
+	 * is.  The batch must have been used up.
+	 */
+	bool awaits_reply() const noexcept { return ahead_ == Ahead::requested; }
+	bool reply_has_come(const std::string &what);
+	const std::shared_ptr<Link> &link() const noexcept { return link_; }
+
 	/* True while the server keeps the cursor. */
 	bool is_open() const noexcept { return id_ != 0; }
 	Batch &batch() noexcept { return batch_; }
@@ -90,8 +105,12 @@ private:
 	};
 
 	bool absorb() noexcept override;
+	bool absorb_what_came() noexcept override;
+	int descriptor() const noexcept override;
 	void abandon_request() noexcept;
-	bool receive_reply(ReplyBuffer *buffer) noexcept;
+	void send(mongoc_stream_t *stream, Document *command, const std::string &what);
+	Arrival receive_reply(ReplyBuffer *buffer, int32_t timeout_ms) noexcept;
+	bool settle(Arrival arrival) noexcept;
 	void build_get_more(Document *command, const GetMore &more) const;
 	const bson_t *take_reply(const std::string &what);
 	void read_reply(const bson_t *reply, const std::string &what);
@@ -110,6 +129,8 @@ private:
 	Document reply_;	  /* by the driver */
 	ReplyBuffer buffer_;  /* past it: the reply in use */
 	ReplyBuffer absorbed_; /* and one that came before it was asked for */
+	ReplyBuffer *arriving_ = nullptr; /* the one that a reply comes into */
+	size_t received_ = 0;			  /* of its bytes */
 	Ahead ahead_ = Ahead::nothing;
 	GetMore requested_;
 	int32_t request_ = 0;
@@ -123,6 +144,7 @@ private:
 	ServerTime at_cluster_time_{0, 0};
 	uint32_t server_ = 0;
 	int64_t id_ = 0;
+	bool uncertain_ = false; /* a request was sent, and its reply has not come: who knows what is open */
 };
 
 } // namespace bridge

@@ -57,12 +57,16 @@ StreamWait::ready(int fd, short events, int64_t expires) noexcept
 		if (stopped())
 			return -1;
 
+		int64_t now = bson_get_monotonic_time();
 		int64_t left_ms = slice_ms;
 		if (expires >= 0)
-			left_ms = (expires - bson_get_monotonic_time() + 999) / 1000;
+			left_ms = (expires - now + 999) / 1000;
 
 		struct pollfd polled = {fd, events, 0};
-		int slice = left_ms < 0 ? 0 : left_ms < slice_ms ? static_cast<int>(left_ms) : slice_ms;
+		int64_t until_ms = left_ms < slice_ms ? left_ms : slice_ms;
+		if (deadline_ != 0 && (deadline_ - now + 999) / 1000 < until_ms)
+			until_ms = (deadline_ - now + 999) / 1000;
+		int slice = until_ms < 0 ? 0 : static_cast<int>(until_ms);
 		int count = poll(&polled, 1, slice);
 
 		if (count > 0)
@@ -104,6 +108,26 @@ void
 StreamWait::limit(int64_t ms) noexcept
 {
 	deadline_ = ms > 0 ? bson_get_monotonic_time() + ms * 1000 : 0;
+	out_of_time_ = false;
+}
+
+StreamWait::Bounds
+StreamWait::bound(int64_t limit_ms, int32_t allowance_ms) noexcept
+{
+	Bounds outer = {deadline_, allowance_ms_};
+
+	limit(limit_ms);
+	if (outer.deadline != 0 && (deadline_ == 0 || deadline_ > outer.deadline))
+		deadline_ = outer.deadline;
+	allowance_ms_ = allowance_ms;
+	return outer;
+}
+
+void
+StreamWait::restore(const Bounds &bounds) noexcept
+{
+	deadline_ = bounds.deadline;
+	allowance_ms_ = bounds.allowance_ms;
 	out_of_time_ = false;
 }
 
@@ -150,6 +174,15 @@ StreamWait::stream_to(const char *host, uint64_t *number) const noexcept
 			return s->top;
 		}
 	return nullptr;
+}
+
+int
+StreamWait::descriptor(const char *host, uint64_t number) const noexcept
+{
+	for (const SocketStream *s = streams_; s != nullptr; s = s->older)
+		if (strcmp(s->host, host) == 0)
+			return s->number == number ? s->fd : -1;
+	return -1;
 }
 
 static SocketStream *
@@ -433,6 +466,7 @@ configure_socket(int fd, int family) noexcept
 	int idle_s = 90;
 	int interval_s = 10;
 	int probes = 9;
+	unsigned unacknowledged_ms = 180000;
 
 	if (family == AF_UNIX)
 		return;
@@ -441,6 +475,8 @@ configure_socket(int fd, int family) noexcept
 	(void) setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
 	(void) setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
 	(void) setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+	(void) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms,
+					  sizeof(unacknowledged_ms));
 }
 
 /* A connected socket, or -1 with errno. */

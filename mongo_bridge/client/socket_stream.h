@@ -57,13 +57,25 @@ public:
 	void close_within(int ms) noexcept;
 	/* Limits the waits of the calls that follow; 0 takes the limit away. */
 	void limit(int64_t ms) noexcept;
-	/* What the server itself waits before it answers is added to the driver's own timeouts. */
-	void allow(int32_t ms) noexcept { allowance_ms_ = ms; }
+
+	/*
+	 * Limits them as well, but no later than they are already, and says what the server itself waits before it answers,
+	 * which is added to the driver's own timeouts.  Returns what restore() wants.
+	 */
+	struct Bounds
+	{
+		int64_t deadline;
+		int32_t allowance_ms;
+	};
+	Bounds bound(int64_t limit_ms, int32_t allowance_ms) noexcept;
+	void restore(const Bounds &bounds) noexcept;
 
 	/*
 	 * The newest open stream to a host ("name:port"), or null; its number tells it from the ones before and after it.
 	 */
 	mongoc_stream_t *stream_to(const char *host, uint64_t *number) const noexcept;
+	/* Its socket; negative if that stream is the newest to its host no more. */
+	int descriptor(const char *host, uint64_t number) const noexcept;
 
 	int connect_timeout_ms = 10000;
 	bool use_tls = false;

@@ -47,12 +47,6 @@ ReplyBuffer::grow(size_t size, size_t kept) noexcept
 	return memory;
 }
 
-uint8_t *
-ReplyBuffer::reserve(size_t size) noexcept
-{
-	return grow(size, 0);
-}
-
 static void
 put_int32(uint8_t *to, int32_t value) noexcept
 {
@@ -123,31 +117,63 @@ find_document(const uint8_t *message, size_t size, int32_t request, bson_t *repl
 	return true;
 }
 
-bool
-wire_receive(mongoc_stream_t *stream, int32_t request, int32_t timeout_ms, ReplyBuffer *buffer,
-			 bson_t *reply, bson_error_t *error) noexcept
+/* Until "wanted" bytes of the message are there, or as many as have come. */
+static Arrival
+read_message(mongoc_stream_t *stream, uint8_t *message, size_t capacity, size_t wanted,
+			 int32_t timeout_ms, size_t *received, bson_error_t *error) noexcept
 {
-	uint8_t *message = buffer->reserve(first_buffer_size);
+	while (*received < wanted)
+	{
+		size_t missing = wanted - *received;
+		ssize_t got = mongoc_stream_read(stream, message + *received, capacity - *received,
+										 timeout_ms == 0 ? 1 : missing, timeout_ms);
+
+		if (got <= 0 && timeout_ms == 0 && mongoc_stream_should_retry(stream))
+			return Arrival::part;
+		if (got <= 0)
+		{
+			broken(error, "could not receive from the server");
+			return Arrival::lost;
+		}
+		*received += static_cast<size_t>(got);
+	}
+	return Arrival::whole;
+}
+
+Arrival
+wire_receive(mongoc_stream_t *stream, int32_t request, int32_t timeout_ms, ReplyBuffer *buffer,
+			 size_t *received, bson_t *reply, bson_error_t *error) noexcept
+{
+	uint8_t *message = buffer->grow(first_buffer_size, *received);
 
 	if (message == nullptr)
-		return broken(error, "could not receive from the server");
+	{
+		broken(error, "could not receive from the server");
+		return Arrival::lost;
+	}
 
 	/* There is but one reply on its way: what comes after the header belongs to it. */
-	ssize_t got = mongoc_stream_read(stream, message, buffer->capacity(), header_size, timeout_ms);
-	if (got < static_cast<ssize_t>(header_size))
-		return broken(error, "could not receive from the server");
+	Arrival arrival = read_message(stream, message, buffer->capacity(), header_size, timeout_ms,
+								   received, error);
+	if (arrival != Arrival::whole)
+		return arrival;
 
-	size_t done = static_cast<size_t>(got);
 	size_t size = get_uint32(message);
-	if (size < prefix_size + smallest_document || size > max_message_size || done > size)
-		return malformed(error);
-	message = buffer->grow(size, done);
+	if (size < prefix_size + smallest_document || size > max_message_size || *received > size)
+	{
+		malformed(error);
+		return Arrival::lost;
+	}
+	message = buffer->grow(size, *received);
 	if (message == nullptr)
-		return broken(error, "could not receive from the server");
-	if (done < size && mongoc_stream_read(stream, message + done, size - done, size - done,
-										  timeout_ms) != static_cast<ssize_t>(size - done))
-		return broken(error, "could not receive from the server");
-	return find_document(message, size, request, reply, error);
+	{
+		broken(error, "could not receive from the server");
+		return Arrival::lost;
+	}
+	arrival = read_message(stream, message, size, size, timeout_ms, received, error);
+	if (arrival != Arrival::whole)
+		return arrival;
+	return find_document(message, size, request, reply, error) ? Arrival::whole : Arrival::lost;
 }
 
 bool

@@ -24,11 +24,9 @@ namespace bridge
 class ReplyBuffer
 {
 public:
-	/* At least so many bytes; what was in it is lost if it has to grow.  Null if there is no memory. */
-	uint8_t *reserve(size_t size) noexcept;
-	size_t capacity() const noexcept { return capacity_; }
-	/* As reserve(), but the first "kept" bytes stay. */
+	/* At least so many bytes, of which the first "kept" stay what they are.  Null if there is no memory. */
 	uint8_t *grow(size_t size, size_t kept) noexcept;
+	size_t capacity() const noexcept { return capacity_; }
 
 private:
 	struct Free
@@ -46,9 +44,21 @@ private:
 bool wire_send(mongoc_stream_t *stream, int32_t request, const bson_t *command, int32_t timeout_ms,
 			   bson_error_t *error) noexcept;
 
-/* Receives the reply to that request; "reply" looks into the buffer.  False as above. */
-bool wire_receive(mongoc_stream_t *stream, int32_t request, int32_t timeout_ms, ReplyBuffer *buffer,
-				  bson_t *reply, bson_error_t *error) noexcept;
+/* How much of a reply is there; "lost" as above. */
+enum class Arrival
+{
+	whole,
+	part,
+	lost
+};
+
+/*
+ * Receives the reply to that request; "reply" looks into the buffer.  Without waiting (timeout_ms is 0) it takes what has
+ * come, and goes on behind "received" bytes in the next call.
+ */
+Arrival wire_receive(mongoc_stream_t *stream, int32_t request, int32_t timeout_ms,
+					 ReplyBuffer *buffer, size_t *received, bson_t *reply,
+					 bson_error_t *error) noexcept;
 
 /* False, with the server's error set, if the reply says that the command failed. */
 bool wire_is_ok(const bson_t *reply, bson_error_t *error) noexcept;

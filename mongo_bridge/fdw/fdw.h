@@ -8,7 +8,7 @@
  *   aggregate.cpp   which aggregates it may compute, and how (group_command.cpp, group_plain.cpp, group_filter.cpp)
  *   condition.cpp   a plan's condition, with the value of its operand, to a filter (pattern.cpp, json_path.cpp)
  *   deparse.cpp     … and all of them to a find command, or to an aggregation pipeline
- *   scan.cpp        running it, and EXPLAIN
+ *   scan.cpp        running it, and EXPLAIN (async_scan.cpp: … together with others)
  *   modify.cpp      writing, row by row
  *   direct_modify.cpp … and by one command for all rows
  *   handler.cpp     the table of contents
@@ -329,6 +329,7 @@ void get_foreign_rel_size(PlannerInfo *root, RelOptInfo *relation, Oid foreign_t
 void get_foreign_paths(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table);
 void get_foreign_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input,
 							 RelOptInfo *output, void *extra);
+bool is_foreign_path_async_capable(ForeignPath *path);
 ForeignScan *get_foreign_plan(PlannerInfo *root, RelOptInfo *relation, Oid foreign_table,
 							  ForeignPath *path, List *tlist, List *clauses, Plan *outer_plan);
 
@@ -348,6 +349,11 @@ TupleTableSlot *iterate_foreign_scan(ForeignScanState *node);
 void rescan_foreign_scan(ForeignScanState *node);
 void end_foreign_scan(ForeignScanState *node);
 void explain_foreign_scan(ForeignScanState *node, ExplainState *explain);
+
+/* async_scan.cpp */
+void foreign_async_request(AsyncRequest *request);
+void foreign_async_configure_wait(AsyncRequest *request);
+void foreign_async_notify(AsyncRequest *request);
 
 /*
  * What a direct modification makes of a scan: it starts it, with its filter as it is now, and opens it if the rows are to be

@@ -28,6 +28,12 @@ tenancy_mongo_handler(PG_FUNCTION_ARGS)
 	routine->ReScanForeignScan = bridge::rescan_foreign_scan;
 	routine->EndForeignScan = bridge::end_foreign_scan;
 
+	/* Several at once */
+	routine->IsForeignPathAsyncCapable = bridge::is_foreign_path_async_capable;
+	routine->ForeignAsyncRequest = bridge::foreign_async_request;
+	routine->ForeignAsyncConfigureWait = bridge::foreign_async_configure_wait;
+	routine->ForeignAsyncNotify = bridge::foreign_async_notify;
+
 	/* Writing */
 	routine->AddForeignUpdateTargets = bridge::add_foreign_update_targets;
 	routine->PlanForeignModify = bridge::plan_foreign_modify;

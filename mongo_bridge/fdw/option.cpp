@@ -51,6 +51,7 @@ static constexpr OptionRule rules[] = {
 	{"application_name", ForeignServerRelationId, OptionKind::text, false, false},
 	{"transactions", ForeignServerRelationId, OptionKind::boolean, false, false},
 	{"updatable", ForeignServerRelationId, OptionKind::boolean, false, false},
+	{"async_capable", ForeignServerRelationId, OptionKind::boolean, false, false},
 	{"credentials", UserMappingRelationId, OptionKind::text, false, true},
 	{"database", ForeignTableRelationId, OptionKind::database, true, false},
 	{"collection", ForeignTableRelationId, OptionKind::text, true, false},
@@ -61,6 +62,7 @@ static constexpr OptionRule rules[] = {
 	{"updatable", ForeignTableRelationId, OptionKind::boolean, false, false},
 	{"truncatable", ForeignTableRelationId, OptionKind::boolean, false, false},
 	{"unnest", ForeignTableRelationId, OptionKind::path, false, false},
+	{"async_capable", ForeignTableRelationId, OptionKind::boolean, false, false},
 	{"path", AttributeRelationId, OptionKind::path, false, false},
 	{"document", AttributeRelationId, OptionKind::boolean, false, false},
 	{"rest", AttributeRelationId, OptionKind::boolean, false, false},
@@ -70,6 +72,7 @@ static constexpr OptionRule rules[] = {
 static constexpr int default_connect_timeout_ms = 5000;
 static constexpr int default_server_selection_timeout_ms = 10000;
 static constexpr int max_batch_size = 1000000;
+static constexpr bool async_by_default = false;
 
 /* The words with which people write a secret into an option. */
 static constexpr const char *secret_options[] = {"user", "username", "password",
@@ -448,6 +451,12 @@ table_options(Oid foreign_table)
 	result.truncatable = boolean_option(options, "truncatable", false);
 	result.unnest = text_option(options, "unnest");
 	result.updatable = result.updatable && result.unnest == nullptr;
+
+	/* An Append waits as long as it takes. */
+	result.async_capable =
+		boolean_option(options, "async_capable",
+					   boolean_option(server_options, "async_capable", async_by_default)) &&
+		number_option(server_options, "socket_timeout", 0) == 0 && tenancy_append_heeds_interrupts();
 	return result;
 }
 

@@ -2,9 +2,11 @@
  * option.h — the options of servers, user mappings, foreign tables and their columns: the one place that knows them.
  *
  *   server         hosts, replica_set, credentials, tls, read_preference, connect_timeout, server_selection_timeout,
- *                  socket_timeout (milliseconds), application_name, transactions, updatable
+ *                  socket_timeout (milliseconds), application_name, transactions, updatable,
+ *                  async_capable
  *   user mapping   credentials
- *   foreign table  database, collection, tenant_field, batch_size, pushdown, updatable, truncatable, unnest
+ *   foreign table  database, collection, tenant_field, batch_size, pushdown, updatable, truncatable, unnest,
+ *                  async_capable
  *   column         path, document ('true': the whole document), rest ('true': what no other column holds),
  *                  object_id ('true': written as an ObjectId)
  *
@@ -34,6 +36,7 @@ struct TableOptions
 	bool updatable;			  /* may be written, by its own option or else the server's */
 	bool truncatable;		  /* TRUNCATE may delete all documents */
 	const char *unnest;		  /* path of an array: a row is one of its elements; null: a document */
+	bool async_capable;		  /* its scans may wait together with others */
 };
 
 /* A column's options. */

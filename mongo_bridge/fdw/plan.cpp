@@ -332,6 +332,26 @@ limit_is_shippable(PlannerInfo *root, RelOptInfo *input, const FinalPathExtraDat
 		   !contain_subplans(query->limitCount) && !contain_subplans(query->limitOffset);
 }
 
+/* What the path of an upper relation carries: its table, its sort, and whether it may be asynchronous. */
+static List *
+upper_item(RelOptInfo *table, List *keys)
+{
+	auto *plan = static_cast<TablePlan *>(table->fdw_private);
+
+	return list_make3(makeInteger(static_cast<int>(table->relid)), keys,
+					  makeInteger(plan->options.async_capable));
+}
+
+bool
+is_foreign_path_async_capable(ForeignPath *path)
+{
+	RelOptInfo *relation = path->path.parent;
+
+	if (relation->reloptkind == RELOPT_UPPER_REL)
+		return intVal(lthird(path->fdw_private)) != 0;
+	return static_cast<TablePlan *>(relation->fdw_private)->options.async_capable;
+}
+
 /* What planning knows of an upper relation, which is the table and its sort, or its groups:
  * RelOptInfo.fdw_private. */
 struct UpperPlan
@@ -377,7 +397,7 @@ add_limit_path(PlannerInfo *root, RelOptInfo *input, List *keys, RelOptInfo *out
 	estimate.startup -= round_trip_cost / 2;
 	estimate.total -= round_trip_cost / 2;
 
-	List *item = list_make2(makeInteger(static_cast<int>(input->relid)), keys);
+	List *item = upper_item(input, keys);
 	add_path(output, reinterpret_cast<Path *>(tenancy_foreign_upper_path(
 						 root, output, root->upper_targets[UPPERREL_FINAL], rows, estimate.startup,
 						 estimate.total, root->sort_pathkeys, item)));
@@ -420,7 +440,7 @@ add_group_path(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output, const G
 	add_path(output, reinterpret_cast<Path *>(tenancy_foreign_upper_path(
 						 root, output, request->target, groups, startup,
 						 startup + groups * (transfer_cost + cpu_tuple_cost), NIL,
-						 list_make2(makeInteger(static_cast<int>(input->relid)), NIL))));
+						 upper_item(input, NIL))));
 }
 
 static void

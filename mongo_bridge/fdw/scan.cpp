@@ -10,45 +10,14 @@
  */
 #include "../client/cursor.h"
 #include "../client/transaction.h"
-#include "bson_datum.h"
 #include "connection.h"
-#include "fdw.h"
 #include "known_table.h"
+#include "scan.h"
 #include "tenant.h"
 #include "transaction.h"
 
 namespace bridge
 {
-
-/* ForeignScanState.fdw_state */
-struct Scan
-{
-	Relation table;
-	TableOptions options;
-	const char *database; /* as the option gives it; in "options" it is the tenant's */
-	Oid server;
-	Oid user;
-	ColumnMap *columns;
-	FindCommand find;
-	List *operand_states;	  /* of ExprState */
-	Operand *look_up;		  /* that a join gives, as "keys"; null: none */
-	Datum keys;
-	AttrNumber *slot_columns; /* by the slot's position; null: the slot is the table's */
-	int slot_width;
-	GroupReader *groups; /* null: rows are documents */
-	Tuplestorestate *gathered; /* the groups of the quick command; null: none */
-	TupleTableSlot *gathered_slot;
-	Datum *values; /* of a whole row, if the slot is not */
-	bool *nulls;
-
-	/* From the start of a scan to its end or the next rescan. */
-	MemoryContext context;
-	CursorHome *home;
-	bool started;
-	bool finished;
-	bool seen;	   /* a document has come */
-	bool returned; /* a row has been given */
-};
 
 /*
  * Plans
@@ -176,6 +145,7 @@ begin_foreign_scan(ForeignScanState *node, int flags)
 	}
 	else if (plan_item(plan, PlanItem::slot_columns) != NIL || plan->scan.scanrelid == 0)
 		use_slot_columns(scan, plan_item(plan, PlanItem::slot_columns));
+	scan->asynchronous = node->ss.ps.async_capable;
 	scan->context =
 		AllocSetContextCreate(estate->es_query_cxt, "tenancy_mongo scan", ALLOCSET_DEFAULT_SIZES);
 	node->fdw_state = scan;
@@ -256,16 +226,33 @@ primary_has_changed(const Failure *failure)
 	return failure->server_code != 0 && strcmp(failure->state, sqlstate::connection_failure) == 0;
 }
 
-/*
- * A kept connection may have died since its last use, and a primary may have changed: then there is a second try. Once
- * the local transaction has written it reads in MongoDB's transaction, of which there is but one.
- */
-static void
+/* A kept connection may have died since its last use, and a primary may have changed: then there is a second try. */
+bool
+worth_another_try(const Failure *failure, bool broken, bool kept, TimestampTz started)
+{
+	return primary_has_changed(failure) ||
+		   (kept && broken &&
+			!TimestampDifferenceExceeds(started, GetCurrentTimestamp(), stale_connection_ms));
+}
+
+const char *
+collection_words(const Scan *scan)
+{
+	return psprintf("collection \"%s.%s\"", scan->options.database, scan->options.collection);
+}
+
+int
+later_batch_size(const Scan *scan)
+{
+	return scan->options.batch_size > 0 ? scan->options.batch_size : default_batch_size;
+}
+
+/* Once the local transaction has written it reads in MongoDB's transaction, of which there is but one: no second try. */
+void
 open_cursor(Scan *scan, const bson_t *command)
 {
 	TimestampTz started = GetCurrentTimestamp();
-	const char *what =
-		psprintf("collection \"%s.%s\"", scan->options.database, scan->options.collection);
+	const char *what = collection_words(scan);
 	bool kept = false;
 	Transaction *transaction = transaction_current(scan->server, scan->user);
 	Client *client =
@@ -285,17 +272,16 @@ open_cursor(Scan *scan, const bson_t *command)
 	{
 		if (transaction != nullptr)
 			transaction_read_failed(scan->server, scan->user);
-		bool died = kept && client != nullptr && client->broken() &&
-					!TimestampDifferenceExceeds(started, GetCurrentTimestamp(), stale_connection_ms);
-		if (!died && (client == nullptr || !primary_has_changed(&failure)))
+		if (client == nullptr || !worth_another_try(&failure, client->broken(), kept, started))
 			raise_failure(&failure);
 		CHECK_FOR_INTERRUPTS();
 		client = connection_get(scan->server, scan->user);
 		guarded(open);
 	}
 	pgstat_report_wait_end();
-	home->cursor->set_batch_size(scan->options.batch_size > 0 ? scan->options.batch_size
-															  : default_batch_size);
+	home->cursor->set_batch_size(later_batch_size(scan));
+	if (scan->asynchronous)
+		home->cursor->set_patient();
 	scan->home = home;
 }
 
@@ -542,8 +528,8 @@ fill_empty_slot(Scan *scan, TupleTableSlot *slot)
  * Start
  */
 
-static bool
-open_scan(Scan *scan)
+bson_t *
+scan_command(Scan *scan)
 {
 	bson_t *command = new_document();
 
@@ -551,11 +537,26 @@ open_scan(Scan *scan)
 	scan->find.read_concern = transaction_current(scan->server, scan->user) == nullptr
 								  ? scan->options.read_concern
 								  : nullptr;
-
 	if (!deparse_scan(&scan->find, command))
-		return false;
+		return nullptr;
 	put_scan_time_limit(command);
-	open_cursor(scan, command);
+	return command;
+}
+
+static bool
+open_scan(Scan *scan)
+{
+	const bson_t *command = scan->command != nullptr ? scan->command : scan_command(scan);
+	bool sent = scan->sent;
+
+	scan->command = nullptr;
+	scan->sent = false;
+	if (command == nullptr)
+		return false;
+	if (sent)
+		finish_cursor(scan, command);
+	else
+		open_cursor(scan, command);
 	return true;
 }
 
@@ -592,6 +593,20 @@ next_try(GroupTry attempt)
 	return attempt == GroupTry::numbers ? GroupTry::natural : GroupTry::exact;
 }
 
+/* The quickest way to ask for groups that there is, of those that have not failed. */
+static void
+choose_try(Scan *scan)
+{
+	scan->find.plain = nullptr;
+	while (scan->attempt != GroupTry::exact)
+	{
+		scan->find.plain = plain_group_build(scan->find.group, scan->attempt);
+		if (scan->find.plain != nullptr)
+			return;
+		scan->attempt = next_try(scan->attempt);
+	}
+}
+
 /*
  * Groups are asked for the quick ways first, where there are some.  If the documents turn out to be of a kind for which the
  * answer would be another, what has come is forgotten, and the next command is run.  Documents seldom change their kind, so the
@@ -600,43 +615,51 @@ next_try(GroupTry attempt)
 static void
 start_groups(ForeignScanState *node, Scan *scan)
 {
-	Oid foreign_table = RelationGetRelid(scan->table);
-	GroupTry attempt = known_group_try(foreign_table, scan->find.group);
-
-	for (; attempt != GroupTry::exact; attempt = next_try(attempt))
+	while (scan->attempt != GroupTry::exact)
 	{
-		scan->find.plain = plain_group_build(scan->find.group, attempt);
-		if (scan->find.plain == nullptr)
-			continue;
 		scan->gathered = tuplestore_begin_heap(false, false, work_mem);
 		if (!open_scan(scan) || gather_groups(node, scan))
 			return;
 		tuplestore_end(scan->gathered);
 		scan->gathered = nullptr;
-		scan->find.plain = nullptr;
 		guarded([&] { scan->home->cursor.reset(); });
-		remember_group_try(foreign_table, scan->find.group, next_try(attempt));
+		scan->attempt = next_try(scan->attempt);
+		remember_group_try(RelationGetRelid(scan->table), scan->find.group, scan->attempt);
+		choose_try(scan);
 	}
 	scan->finished = !open_scan(scan);
 }
 
-static void
-start(ForeignScanState *node, Scan *scan)
+bool
+scan_prepare(ForeignScanState *node, Scan *scan)
 {
 	MemoryContext caller = MemoryContextSwitchTo(scan->context);
+	bool asks = take_tenant(scan);
 
 	scan->started = true;
 	scan->finished = true; /* unless there is something to read */
 	scan->seen = false;
 	scan->returned = false;
-	if (take_tenant(scan))
-	{
+	if (asks)
 		compute_operands(node, scan);
-		if (scan->groups != nullptr)
-			start_groups(node, scan);
-		else
-			scan->finished = !open_scan(scan);
+	if (asks && scan->groups != nullptr)
+	{
+		scan->attempt = known_group_try(RelationGetRelid(scan->table), scan->find.group);
+		choose_try(scan);
 	}
+	MemoryContextSwitchTo(caller);
+	return asks;
+}
+
+void
+scan_open(ForeignScanState *node, Scan *scan)
+{
+	MemoryContext caller = MemoryContextSwitchTo(scan->context);
+
+	if (scan->groups != nullptr)
+		start_groups(node, scan);
+	else
+		scan->finished = !open_scan(scan);
 	MemoryContextSwitchTo(caller);
 }
 
@@ -651,6 +674,8 @@ stop(Scan *scan)
 	}
 	scan->gathered = nullptr;
 	scan->home = nullptr;
+	scan->command = nullptr;
+	scan->sent = false;
 	MemoryContextReset(scan->context);
 }
 
@@ -685,13 +710,21 @@ iterate_foreign_scan(ForeignScanState *node)
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
 
 	ExecClearTuple(slot);
-	if (unlikely(!scan->started))
-		start(node, scan);
+	if (unlikely(!scan->started) && scan_prepare(node, scan))
+		scan_open(node, scan);
 	if (scan->finished)
 	{
 		if (!next_gathered(scan, slot))
 			fill_empty_slot(scan, slot);
 		return slot;
+	}
+
+	/* An asynchronous one is told when there is more. */
+	if (scan->asynchronous && !scan->home->cursor->has_buffered())
+	{
+		if (!scan->ready)
+			return slot;
+		scan->ready = false;
 	}
 
 	check_tenant(scan);

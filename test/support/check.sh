@@ -53,6 +53,8 @@ main()
 			done
 			;;
 		conversion)
+			# Each of its sessions is a server under Valgrind.
+			export TAP_TIMEOUT=${TAP_TIMEOUT:-3600}
 			run_conversion
 			run_tap "$top/test/t/010_fdw_scan.pl"
 			;;

@@ -15,6 +15,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
+# It measures its memory: a sanitizer must not keep what is freed.
+$ENV{ASAN_QUARANTINE_MB} //= 1;
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'tenancy'");

@@ -483,3 +483,251 @@ TEST_F(RequestAheadTest, ReplyWithAChecksum)
 	EXPECT_EQ(next(*cursor), R"({ "x" : 1 })");
 	EXPECT_EQ(cursor->next(), nullptr);
 }
+
+/*
+ * Commands that are sent without waiting: who asks is told when the reply is there, and what it is no later than open() would
+ */
+
+class SentAheadTest : public RequestAheadTest
+{
+protected:
+	std::unique_ptr<Cursor>
+	send()
+	{
+		auto cursor = std::make_unique<Cursor>(client_, "db", "c");
+		EXPECT_TRUE(cursor->send_open(find().get()));
+		cursor->set_patient();
+		return cursor;
+	}
+	/* How often it was not ready before it was. */
+	static int
+	wait_for(Cursor &cursor)
+	{
+		test::Stopwatch watch;
+		int tries = 0;
+
+		for (; !cursor.is_ready() && watch.ms() < 5000; tries++)
+			usleep(1000);
+		return tries;
+	}
+	static int
+	milliseconds(const test::Stopwatch &watch)
+	{
+		return static_cast<int>(watch.ms());
+	}
+};
+
+TEST_F(SentAheadTest, OpensWithoutWaiting)
+{
+	auto cursor = send();
+	EXPECT_TRUE(cursor->awaits_reply());
+	wait_for(*cursor);
+	cursor->finish_open();
+	EXPECT_EQ(sent("ping"), 1) << "the driver logs in";
+	EXPECT_EQ(next(*cursor), R"({ "first" : 1 })");
+
+	/* Later batches. */
+	delay_us_ = 100000;
+	test::Stopwatch watch;
+	EXPECT_FALSE(cursor->is_ready());
+	EXPECT_LT(milliseconds(watch), 50);
+	EXPECT_GT(wait_for(*cursor), 2);
+	EXPECT_EQ(next(*cursor), expected(1, 1));
+	EXPECT_TRUE(arrives("getMore", 2)) << "ahead";
+	delay_us_ = 0;
+	cursor.reset();
+
+	auto again = send();
+	wait_for(*again);
+	again->finish_open();
+	EXPECT_EQ(sent("ping"), 1) << "once for a connection";
+}
+
+TEST_F(SentAheadTest, SendsTheSameCommand)
+{
+	auto one = open();
+	auto two = send();
+	wait_for(*two);
+	two->finish_open();
+
+	std::vector<std::string> finds;
+	for (const std::string &command : server_.received())
+		if (command.find(R"({ "find")") == 0)
+			finds.push_back(command.substr(0, command.find("lsid")) +
+							command.substr(command.find("$db")));
+	ASSERT_EQ(finds.size(), 2u);
+	/* Where they part is the order of what is added. */
+	EXPECT_EQ(finds[1].find(R"({ "find" : "c", "filter" : { "x" : 1 }, "batchSize" : 2, )"), 0u);
+	EXPECT_EQ(finds[0].find("primaryPreferred") == std::string::npos,
+			  finds[1].find("primaryPreferred") == std::string::npos)
+		<< finds[0] << finds[1];
+}
+
+TEST_F(SentAheadTest, RepliesThatComeInPieces)
+{
+	auto cursor = send();
+	wait_for(*cursor);
+	cursor->finish_open();
+	next(*cursor);
+	answer_ = []
+	{
+		StubServer::Answer answer =
+			StubServer::reply(batch("nextBatch", "1", R"([{"x": 1}, {"x": 2}])").c_str());
+		answer.pause_us = 1000;
+		return answer;
+	};
+	EXPECT_GT(wait_for(*cursor), 10);
+	EXPECT_EQ(next(*cursor), R"({ "x" : 1 })");
+
+	/* A part of the next one is there when somebody else wants the connection: the whole is taken off first. */
+	EXPECT_EQ(next(*cursor), R"({ "x" : 2 })");
+	EXPECT_FALSE(cursor->is_ready());
+	usleep(20000);
+	EXPECT_FALSE(cursor->is_ready());
+	client_.command("db", ping().get());
+	EXPECT_TRUE(cursor->is_ready());
+	EXPECT_EQ(next(*cursor), R"({ "x" : 1 })");
+	EXPECT_FALSE(client_.broken());
+}
+
+TEST_F(SentAheadTest, OneRequestAtATime)
+{
+	auto one = send();
+	Cursor two(client_, "db", "c");
+	EXPECT_FALSE(two.send_open(find().get())) << "the connection is taken";
+	while (!client_.link()->make_free_at_once())
+		usleep(1000);
+	EXPECT_TRUE(two.send_open(find().get()));
+	EXPECT_TRUE(one->is_ready()) << "its reply was taken off";
+	one->finish_open();
+	EXPECT_EQ(next(*one), R"({ "first" : 1 })");
+	EXPECT_FALSE(one->is_ready()) << "and it asks for no more while the other one waits";
+	EXPECT_EQ(sent("getMore"), 0);
+	wait_for(two);
+	two.finish_open();
+	EXPECT_EQ(next(two), R"({ "first" : 1 })");
+	wait_for(*one);
+	EXPECT_EQ(next(*one), expected(1, 1));
+}
+
+TEST_F(SentAheadTest, DestructorKillsWhatWasOpened)
+{
+	send().reset();
+	EXPECT_EQ(sent("killCursors"), 1);
+
+	/* And what somebody else has taken off the connection. */
+	auto cursor = send();
+	client_.command("db", ping().get());
+	cursor.reset();
+	EXPECT_EQ(sent("killCursors"), 2);
+	EXPECT_FALSE(client_.broken());
+}
+
+TEST_F(SentAheadTest, Lost)
+{
+	auto cursor = send();
+	wait_for(*cursor);
+	cursor->finish_open();
+	next(*cursor);
+	answer_ = [] { return StubServer::hang_up(); };
+	wait_for(*cursor);
+	EXPECT_STREQ(thrown([&] { next(*cursor); }).state, "08006");
+	EXPECT_TRUE(client_.broken());
+	EXPECT_STREQ(thrown([&] { next(*cursor); }).state, "HV000");
+}
+
+TEST_F(SentAheadTest, RefusedByTheServer)
+{
+	StubServer server(
+		[](const std::string &name)
+		{
+			return StubServer::reply(name == "find" ? R"({"ok": 0, "code": 13, "errmsg": "no"})"
+													: R"({"ok": 1})");
+		});
+	Client client(options_for(server.host()), test::interrupted);
+	Cursor cursor(client, "db", "c");
+	EXPECT_TRUE(cursor.send_open(find().get()));
+	wait_for(cursor);
+	Error e = thrown([&] { cursor.finish_open(); });
+	EXPECT_STREQ(e.state, "42501");
+	EXPECT_FALSE(client.broken());
+}
+
+TEST_F(SentAheadTest, InterruptBreaksNothing)
+{
+	auto cursor = send();
+	wait_for(*cursor);
+	cursor->finish_open();
+	next(*cursor);
+	answer_ = [] { return StubServer::silence(); };
+	EXPECT_FALSE(cursor->is_ready());
+	test::interrupt_flag = 1;
+	EXPECT_STREQ(thrown([&] { cursor->is_ready(); }).state, "57014");
+	test::interrupt_flag = 0;
+	EXPECT_FALSE(client_.broken());
+}
+
+/* Several servers that stall: the farewells share their time. */
+TEST_F(SentAheadTest, FarewellsShareTheirTime)
+{
+	std::vector<std::unique_ptr<StubServer>> servers;
+	std::vector<std::unique_ptr<Client>> clients;
+	std::vector<std::unique_ptr<Cursor>> cursors;
+
+	for (int i = 0; i < 6; i++)
+	{
+		servers.push_back(std::make_unique<StubServer>(
+			[](const std::string &name)
+			{
+				return name == "find" ? StubServer::silence() : StubServer::reply(R"({"ok": 1})");
+			}));
+		clients.push_back(
+			std::make_unique<Client>(options_for(servers.back()->host()), test::interrupted));
+		cursors.push_back(std::make_unique<Cursor>(*clients.back(), "db", "c"));
+		EXPECT_TRUE(cursors.back()->send_open(find().get()));
+	}
+	usleep(300000); /* what earlier tests have spent is forgotten */
+	test::Stopwatch watch;
+	cursors.clear();
+	EXPECT_LT(milliseconds(watch), 1000);
+	for (auto &client : clients)
+		EXPECT_TRUE(client->broken());
+}
+
+/* A wait that was given up may leave a cursor: the next connection ends its session. */
+TEST_F(SentAheadTest, NextConnectionEndsWhatWasLeft)
+{
+	std::atomic<bool> silent{true};
+	StubServer server(
+		[&](const std::string &name)
+		{
+			return name == "find" && silent ? StubServer::silence()
+											: StubServer::reply(R"({"ok": 1})");
+		});
+	{
+		Client client(options_for(server.host()), test::interrupted);
+		Cursor cursor(client, "db", "c");
+		EXPECT_TRUE(cursor.send_open(find().get()));
+	}
+	std::string sent = server.received().back();
+	size_t at = sent.find("base64");
+	std::string session = sent.substr(at, sent.find('}', at) - at);
+	auto killed = [&]
+	{
+		for (const std::string &command : server.received())
+			if (command.find("killSessions") != std::string::npos)
+				return command.find(session) != std::string::npos;
+		return false;
+	};
+	EXPECT_FALSE(killed());
+	silent = false;
+
+	{
+		Client client(options_for(server.host()), test::interrupted);
+		client.command("db", ping().get());
+		EXPECT_TRUE(killed());
+		client.command("db", ping().get());
+	}
+	auto names = server.names();
+	EXPECT_EQ(std::count(names.begin(), names.end(), "killSessions"), 1);
+}
