@@ -134,6 +134,9 @@ CREATE TABLE wanted (x int, s text);
 INSERT INTO wanted SELECT i FROM generate_series(1, 10) i;
 ANALYZE wanted;
 EXPLAIN (VERBOSE, COSTS OFF) SELECT docs._id FROM wanted JOIN docs ON docs.i8 = wanted.x;
+SET tenancy_mongo.enable_batched_lookup = off;
+EXPLAIN (VERBOSE, COSTS OFF) SELECT docs._id FROM wanted JOIN docs ON docs.i8 = wanted.x;
+RESET tenancy_mongo.enable_batched_lookup;
 SELECT command('SELECT _id FROM docs WHERE ts > current_date AND t = current_setting(''application_name'')');
 
 -- LIMIT goes along if nothing stands between

@@ -18,7 +18,7 @@ my $node  = foreign_node($mongo, 'restart_after_crash = on');
 
 # A view that takes a second for each document: two minutes for the first batch, if it is let.
 $mongo->insert('test', 'docs', map { qq({"_id": $_, "n": @{[ $_ % 7 ]}}) } 1 .. 1200);
-$mongo->command('test', '{"create": "slow", "viewOn": "docs", "pipeline": [{"$match": {"$expr": {"$function": {"body": "function() { sleep(1000); return true; }", "args": [], "lang": "js"}}}}]}');
+$mongo->command('test', '{"create": "slow", "viewOn": "docs", "pipeline": [{"$match": {"$expr": {"$function": {"body": "function() { var end = Date.now() + 1000; while (Date.now() < end) {} return true; }", "args": [], "lang": "js"}}}}]}');
 $node->safe_psql('postgres', q(
 	CREATE FOREIGN TABLE docs (id int OPTIONS (path '_id'), n int) SERVER m OPTIONS (database 'test', collection 'docs', batch_size '100');
 	CREATE FOREIGN TABLE slow (id int OPTIONS (path '_id'), n int) SERVER m OPTIONS (database 'test', collection 'slow');
