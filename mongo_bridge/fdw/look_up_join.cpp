@@ -346,6 +346,16 @@ name_columns(Expression *expression, LookUpRow *row)
 	return copy;
 }
 
+/* The key's clause with the looked-up side first, however it was written or turned. */
+static Expr *
+key_clause(const LookUpKey *key)
+{
+	Expr *clause = make_opclause(key->op, BOOLOID, false, key->inner, key->outer, InvalidOid, key->collation);
+
+	set_opfuncid(reinterpret_cast<OpExpr *>(clause));
+	return clause;
+}
+
 /* The clauses of the join, the key's in front, and those that only filter an outer join's result. */
 static void
 divide_clauses(const LookUpPath *path, List **join_clauses, List **filters)
@@ -358,7 +368,7 @@ divide_clauses(const LookUpPath *path, List **join_clauses, List **filters)
 									join_clauses, filters);
 	else
 		*join_clauses = extract_actual_clauses(path->restrictions, false);
-	*join_clauses = lcons(key, list_delete_ptr(*join_clauses, key));
+	*join_clauses = lcons(key_clause(&path->key), list_delete_ptr(*join_clauses, key));
 }
 
 static const CustomScanMethods scan_methods = {"Foreign Batched Look-up", create_look_up};

@@ -192,7 +192,7 @@ sub statements { return sql(join ";\n", @_); }
 sub plan_of { return join "\n", split /\n/, sql("SELECT plan(\$q\$$_[0]\$q\$)"); }
 my $some = 'SELECT k.n, i.t FROM keys k JOIN many i ON i.id = k.id WHERE k.n';
 
-like(plan_of("$some <= 50"), qr/^Custom Scan \(Foreign Batched Look-up\)\n\s+Join Type: Inner\n\s+Look-up Cond: \((?:k\.id = i\.id|i\.id = k\.id)\)\n\s+Keys per Batch: 1000\n\s+->  .*Scan.* on keys k\n(?:.*\n)*\s+->  Foreign Scan on many i$/m, 'fifty rows of many are looked up');
+like(plan_of("$some <= 50"), qr/^Custom Scan \(Foreign Batched Look-up\)\n\s+Join Type: Inner\n\s+Look-up Cond: \(i\.id = k\.id\)\n\s+Keys per Batch: 1000\n\s+->  .*Scan.* on keys k\n(?:.*\n)*\s+->  Foreign Scan on many i$/m, 'fifty rows of many are looked up');
 unlike(plan_of("$some = 5"), qr/Nested Loop.*Seq Scan on many/s, 'one row too, one way or the other');
 like(plan_of('SELECT * FROM keys k JOIN tiny i ON i.id = k.id'), qr/Hash/, 'a small table is read whole');
 unlike(plan_of('SELECT * FROM keys k JOIN tiny i ON i.id = k.id'), qr/Look-up/, 'and nothing looked up');
