@@ -8,7 +8,7 @@ namespace bridge
 {
 
 int mirror_copy_workers = 2;
-int mirror_resumable_copy_from = 1024;
+int mirror_resumable_copy_from = 128;
 
 namespace
 {

@@ -40,7 +40,7 @@ mirror_init()
 	DefineCustomIntVariable(
 		"tenancy_mongo.mirror_resumable_copy_from",
 		"Sets the size from which a collection's copy goes on where it was when it is interrupted.",
-		"A smaller collection is copied in one go.", &mirror_resumable_copy_from, 1024, 0, INT_MAX, PGC_SIGHUP,
+		"A smaller collection is copied in one go.", &mirror_resumable_copy_from, 128, 0, INT_MAX, PGC_SIGHUP,
 		GUC_UNIT_MB, nullptr, nullptr, nullptr);
 	DefineCustomBoolVariable(
 		"tenancy_mongo.mirror_notify",
