@@ -14,7 +14,7 @@ CREATE FUNCTION tenancy.route(tenant_id text, OUT status text, OUT region text, 
 DECLARE
     place record;
 BEGIN
-    IF tenancy.current_tenant() IS DISTINCT FROM route.tenant_id AND tenancy.current_tenant() IS NOT NULL THEN
+    IF tenancy.current_tenant() <> route.tenant_id THEN
         RAISE EXCEPTION USING
             ERRCODE = 'insufficient_privilege',
             MESSAGE = format('permission denied to ask where tenant "%s" lives', route.tenant_id),
@@ -32,7 +32,7 @@ BEGIN
         RAISE EXCEPTION USING
             ERRCODE = 'undefined_object',
             MESSAGE = format('tenant "%s" does not exist', route.tenant_id),
-            HINT = format('SELECT tenancy.create_tenant(%L, ''name'');', route.tenant_id);
+            HINT = format('SELECT tenancy.create_tenant(%L, ''its name'');', route.tenant_id);
     END IF;
     RETURN QUERY
         SELECT place.status, place.region, place.server, place.database_name, i.system_id::text, i.version::text, i.schema_name

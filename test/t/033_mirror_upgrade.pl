@@ -6,29 +6,18 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::RealBin/../support";
 
-use File::Basename;
-use File::Path;
+use Installation;
 use Mongo::Server;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-# A copy of the installation, to which an update script is added.
-my %path = map { my $value = `pg_config --$_`; chomp $value; ($_ => $value) } ('bindir', 'sharedir', 'pkglibdir');
-my $tree = "${PostgreSQL::Test::Utils::tmp_check}/tree";
-my $top  = $path{bindir};
-$top = dirname($top) until "$path{sharedir}/" =~ /^\Q$top\E\// && "$path{pkglibdir}/" =~ /^\Q$top\E\//;
-for my $directory (@path{'bindir', 'sharedir', 'pkglibdir'})
-{
-	my $target = $tree . substr($directory, length $top);
-	File::Path::make_path(dirname($target));
-	system_or_bail('cp', '-a', $directory, $target);
-}
-my $extension = $tree . substr($path{sharedir}, length $top) . '/extension';
-my $library   = $tree . substr($path{pkglibdir}, length $top) . '/tenancy_mongo.so';
-my $install   = $tree . dirname(substr($path{bindir}, length $top));
-append_to_file("$extension/tenancy_mongo--1.0--1.0.1.sql", q(
+# An update script is added to it, and the library taken from it.
+my $copy    = copied_installation();
+my $library = "$copy->{libraries}/tenancy_mongo.so";
+my $install = $copy->{root};
+append_to_file("$copy->{extension}/tenancy_mongo--1.0--1.0.1.sql", q(
 ALTER TABLE tenancy_mongo.mirror_table ADD COLUMN remark text;
 CREATE FUNCTION tenancy_mongo.answer() RETURNS integer LANGUAGE sql AS 'SELECT 42';
 ));

@@ -4,8 +4,10 @@
 use strict;
 use warnings FATAL => 'all';
 
-use File::Basename;
-use File::Path;
+use FindBin;
+use lib "$FindBin::RealBin/../support";
+
+use Installation;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -153,23 +155,13 @@ still_works($new, 'postgres', 'upgraded');
 $new->stop;
 
 # The next version of the extension: its update script stands in a copy of the installation.
-my %path = map { my $value = `pg_config --$_`; chomp $value; ($_ => $value) } ('bindir', 'sharedir', 'pkglibdir', 'libdir');
-my $tree = "${PostgreSQL::Test::Utils::tmp_check}/tree";
-my $top = $path{bindir};
-$top = dirname($top) until "$path{sharedir}/" =~ /^\Q$top\E\// && "$path{pkglibdir}/" =~ /^\Q$top\E\//;
-for my $directory (@path{'bindir', 'sharedir', 'pkglibdir'})
-{
-	my $target = $tree . substr($directory, length $top);
-	File::Path::make_path(dirname($target));
-	system('cp', '-a', $directory, $target) == 0 or die "could not copy $directory";
-}
-my $extension = $tree . substr($path{sharedir}, length $top) . '/extension';
-append_to_file("$extension/tenancy--1.0--1.0.1.sql", q(
+my $copy = copied_installation();
+append_to_file("$copy->{extension}/tenancy--1.0--1.0.1.sql", q(
 ALTER TABLE tenancy.management_systems ADD COLUMN homepage text;
 CREATE TABLE tenancy.added (system_id varchar(50) REFERENCES tenancy.management_systems);
 SELECT pg_extension_config_dump('tenancy.added', '');
 ));
-$node = new_server('next', install_path => $tree . dirname(substr($path{bindir}, length $top)));
+$node = new_server('next', install_path => $copy->{root});
 $node->safe_psql('postgres', 'CREATE DATABASE updated TEMPLATE template0');
 $node->command_ok([ 'psql', '-Xq', '-c', 'CREATE ROLE tenancy_owner', '-c', 'CREATE ROLE tenancy_service', '-c', 'CREATE ROLE tenant_t_1',
 		'-c', 'CREATE ROLE tenant_t_2', '-c', 'CREATE ROLE tenant_t_3', '-d', $node->connstr('updated') ], 'roles');
